@@ -1,0 +1,157 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/singleflight"
+)
+
+// A Cache is a fill-through cache, or this instance's part of one. Its methods may be called concurrently.
+type Cache[K ~string, V any] struct {
+	cfg    Config[K, V]
+	store  *memory.Store[V]
+	loads  chan struct{} // holds one element per load under way; nil if there is no bound
+	raw    func(V) []byte
+	detach func() // from Peers
+	count  counters
+
+	strangers strangers
+
+	closed atomic.Bool
+}
+
+type (
+	item[V any]   = memory.Item[V]
+	flight[V any] = memory.Flight[V]
+)
+
+// New returns a Cache, or an error that names each field of the Config that is wrong. With Peers, the
+// cache answers other instances from then on. Close it when it is no longer used.
+func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
+	cfg, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache[K, V]{
+		cfg:    cfg,
+		store:  memory.New[V](cfg.MaxBytes, cfg.Peers != nil && cfg.MirrorTTL > 0),
+		raw:    rawBytes[V](),
+		detach: func() {},
+	}
+	if cfg.MaxLoads > 0 {
+		c.loads = make(chan struct{}, cfg.MaxLoads)
+	}
+	if cfg.Peers != nil {
+		c.detach, err = cfg.Peers.Attach(cfg.Name, responder[K, V]{c})
+		if err != nil {
+			return nil, fmt.Errorf("cache: Config.Name: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// Get returns the value of key: from this instance's memory, else from the memory of its owner, else by loading
+// it there. A value that is stale is returned as it is while its owner refreshes it.
+//
+// Get blocks on ctx, and without a deadline at most for about the LoadTimeout. Nobody may change the value.
+// A hit in this instance's memory does not look at ctx, and allocates nothing.
+func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
+	it, err := c.get(ctx, string(key))
+	if err != nil {
+		var zero V
+		return zero, err
+	}
+	return it.Value, it.Err
+}
+
+func (c *Cache[K, V]) get(ctx context.Context, key string) (*item[V], error) {
+	if err := c.check(key); err != nil {
+		return nil, err
+	}
+	it, refresh := c.store.Get(key)
+	if it == nil {
+		return c.find(ctx, key, how{})
+	}
+	if refresh {
+		c.refreshBehind(ctx, key)
+	}
+	return it, nil
+}
+
+// find gets an item that is not in memory.
+func (c *Cache[K, V]) find(ctx context.Context, key string, h how) (*item[V], error) {
+	kind := memory.Fill
+	if c.owner(key) != nil {
+		kind = fetchKind(h)
+	}
+	it, err := c.one(ctx, kind, key, h)
+	singleflight.Rethrow(err)
+	if it != nil {
+		traceItem(ctx, it.Peer, it.Loaded)
+	}
+	return it, err
+}
+
+// Refresh loads key anew, even if it is in memory and fresh, and returns the value. It joins a load of key that
+// is under way. The load happens at the key's owner. Copies that other instances
+// mirror are not affected; to invalidate them, use Remove or Set.
+func (c *Cache[K, V]) Refresh(ctx context.Context, key K) (V, error) {
+	var zero V
+	if err := c.check(string(key)); err != nil {
+		return zero, err
+	}
+	it, err := c.find(ctx, string(key), how{reload: true})
+	if err != nil {
+		return zero, err
+	}
+	return it.Value, it.Err
+}
+
+// Peek returns the value of key if this process's memory has one that may be served, be it
+// fresh or stale. It loads nothing, and does not count as a use of the value.
+func (c *Cache[K, V]) Peek(key K) (V, bool) {
+	if it := c.store.Peek(string(key)); it != nil && it.Err == nil {
+		return it.Value, true
+	}
+	var zero V
+	return zero, false
+}
+
+// Close ends the cache: it leaves Peers, ends the contexts of all loads, and drops what it holds. Whoever waits
+// gets ErrClosed at once, as does every later call; a second Close returns nil. Close does not wait for loaders
+// that do not heed their context. Peers is not closed.
+func (c *Cache[K, V]) Close() error {
+	if !c.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	c.detach()
+	for _, f := range c.store.Close() {
+		c.store.Settle(f, nil, ErrClosed)
+		f.Run.Cancel(ErrClosed)
+	}
+	return nil
+}
+
+func (c *Cache[K, V]) check(key string) error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	if len(key) > MaxKeyBytes {
+		return &KeyError{Key: key[:64], Reason: fmt.Sprintf("has %d bytes, and %d are allowed: use a digest of it as the key", len(key), MaxKeyBytes)}
+	}
+	return nil
+}
+
+// owner returns the instance that owns key, nil if it is this one.
+func (c *Cache[K, V]) owner(key string) Peer {
+	if c.cfg.Peers == nil {
+		return nil
+	}
+	for p := range c.cfg.Peers.Owners(key) {
+		return p
+	}
+	return nil
+}

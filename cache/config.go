@@ -1,0 +1,198 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"time"
+)
+
+// Limits and defaults. A zero field of a Config means the default of its name.
+const (
+	DefaultMaxBytes    = 64 << 20
+	DefaultMirrorTTL   = 30 * time.Second
+	DefaultLoadTimeout = 30 * time.Second
+
+	// MinMaxBytes is the least that MaxBytes may be.
+	MinMaxBytes = 64 << 10
+
+	// MaxKeyBytes is the length of the longest key. Keys are arbitrary bytes.
+	MaxKeyBytes = 16 << 10
+)
+
+// Config describes a Cache. Only Load is required; every zero field has the default
+// that stands beside it.
+type Config[K ~string, V any] struct {
+	// Name names the cache within the fleet. Required with Peers.
+	Name string
+
+	// Version names the encoding of V. Instances that run different Versions of a cache never
+	// exchange its values: change it whenever a value that the old program encoded would
+	// not decode in the new one.
+	Version string
+
+	// Load gets the value of key from the origin. It runs on a context of its own, with
+	// the values of the first caller's context (on another instance, what Carry brought across),
+	// which ends when nobody waits for the load any more, at LoadTimeout, or with Close.
+	// The cache keeps the Value: nobody may change it afterwards.
+	// Required.
+	Load func(ctx context.Context, key K) (Entry[V], error)
+
+	// LoadMany gets many values at once, for GetMany. A key that the map lacks is ErrNotFound; an error
+	// fails every key, but a *ManyError only those that it names. Without
+	// it, GetMany runs Load for all its keys concurrently.
+	LoadMany func(ctx context.Context, keys []K) (map[K]Entry[V], error)
+
+	// TTL is how long a value is fresh. 0: until it is evicted.
+	TTL time.Duration
+
+	// Stale is how much longer than TTL a value is served, while its owner refreshes it in the background,
+	// and when that fails. 0: not at all. It needs a TTL.
+	Stale time.Duration
+
+	// Negative is how long ErrNotFound is cached. 0: not at all.
+	Negative time.Duration
+
+	// MirrorTTL is how long an instance may serve its copy of a value that another one
+	// owns, counted from when it asked for it. 0: DefaultMirrorTTL. Negative: it keeps none.
+	MirrorTTL time.Duration
+
+	// LoadTimeout bounds each load, the wait for its turn included, whether or
+	// not the loader heeds its context. 0: DefaultLoadTimeout.
+	LoadTimeout time.Duration
+
+	// Jitter shortens each TTL by a random part of up to this share of it, so that what was loaded
+	// together does not expire together. At least 0 and less than 1.
+	Jitter float64
+
+	// MaxBytes bounds what the cache keeps in this process's memory: keys, values,
+	// mirrors and its own bookkeeping. 0: DefaultMaxBytes. At least MinMaxBytes.
+	MaxBytes int64
+
+	// SizeOf returns the size of a value in memory, in bytes. Required, unless V is string or []byte.
+	SizeOf func(V) int64
+
+	// MaxLoads bounds how many loads this instance runs at a time; a LoadMany counts as one.
+	// Others wait for their turn. 0: no bound.
+	MaxLoads int
+
+	// Peers connects the cache to the other instances. nil: a fleet of one.
+	Peers Peers
+
+	// Codec translates values for other instances. Required with Peers, unless V is string or []byte.
+	Codec Codec[V]
+
+	// Carry takes chosen parts of the caller's context to the loader on another instance. nil: nothing.
+	Carry Carrier
+
+	// Logger reports what no caller is told: panics of loaders, instances that fail. nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// An Entry is what a loader returns and Set takes: a value, and what differs for it from the Config.
+type Entry[V any] struct {
+	Value V
+
+	// TTL and Stale override the Config's. Zero: the Config's. A negative TTL: the value goes to
+	// those who wait for it and is not kept. A negative Stale: none.
+	TTL, Stale time.Duration
+
+	// Size is the size of Value in bytes. Zero: what SizeOf says.
+	Size int64
+}
+
+// A Carrier takes chosen parts of a caller's context, its trace or its tenant, to the loader on
+// another instance. What it takes must be small: it crosses with every request.
+type Carrier interface {
+	// Inject returns what to carry of ctx. The map is not changed afterwards.
+	Inject(ctx context.Context) map[string]string
+	// Extract returns ctx with what was carried.
+	Extract(ctx context.Context, carried map[string]string) context.Context
+}
+
+// LoadFunc makes a Config.Load of a function that returns just a value.
+func LoadFunc[K ~string, V any](load func(context.Context, K) (V, error)) func(context.Context, K) (Entry[V], error) {
+	return func(ctx context.Context, key K) (Entry[V], error) {
+		v, err := load(ctx, key)
+		return Entry[V]{Value: v}, err
+	}
+}
+
+// withDefaults returns c with every zero field set to its default, or an error that names
+// every field that is wrong. c itself is a copy: the caller's is not changed.
+func (c Config[K, V]) withDefaults() (Config[K, V], error) {
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	if c.MirrorTTL == 0 {
+		c.MirrorTTL = DefaultMirrorTTL
+	}
+	if c.LoadTimeout == 0 {
+		c.LoadTimeout = DefaultLoadTimeout
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = DefaultMaxBytes
+	}
+	if c.SizeOf == nil {
+		c.SizeOf = bytesSizeOf[V]()
+	}
+	if c.Codec == nil {
+		c.Codec = bytesCodec[V]()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func (c *Config[K, V]) check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("cache: Config."+format, args...)) }
+	if c.Load == nil {
+		bad("Load is nil: give it the function that gets a value from the origin")
+	}
+	if c.Peers != nil && c.Name == "" {
+		bad("Name is empty: with Peers, give the cache a name that is the same on every instance")
+	}
+	if len(c.Name) > 255 {
+		bad("Name has %d bytes: use at most 255", len(c.Name))
+	}
+	if len(c.Version) > 255 {
+		bad("Version has %d bytes: use at most 255", len(c.Version))
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		zero  string
+	}{
+		{"TTL", c.TTL, "0 for values that do not expire"},
+		{"Stale", c.Stale, "0 to serve nothing stale"},
+		{"Negative", c.Negative, "0 not to cache ErrNotFound"},
+		{"LoadTimeout", c.LoadTimeout, "0 for the default of " + DefaultLoadTimeout.String()},
+	} {
+		if d.value < 0 {
+			bad("%s is %v: use a positive duration, or %s", d.name, d.value, d.zero)
+		}
+	}
+	if c.Stale > 0 && c.TTL == 0 {
+		bad("Stale is %v without a TTL: set TTL, after which a value is stale", c.Stale)
+	}
+	if !(c.Jitter >= 0 && c.Jitter < 1) {
+		bad("Jitter is %v: use at least 0 and less than 1, such as 0.1", c.Jitter)
+	}
+	if c.MaxBytes != 0 && c.MaxBytes < MinMaxBytes {
+		bad("MaxBytes is %d: use at least %d, or 0 for the default of %d", c.MaxBytes, MinMaxBytes, DefaultMaxBytes)
+	}
+	if c.MaxLoads < 0 {
+		bad("MaxLoads is %d: use a positive number, or 0 for no bound", c.MaxLoads)
+	}
+	if c.SizeOf == nil && bytesSizeOf[V]() == nil {
+		bad("SizeOf is nil: it can only be left out if V is string or []byte, and V is %v", reflect.TypeFor[V]())
+	}
+	if c.Peers != nil && c.Codec == nil && bytesCodec[V]() == nil {
+		bad("Codec is nil: with Peers it can only be left out if V is string or []byte, and V is %v; use JSON or Gob, or write one", reflect.TypeFor[V]())
+	}
+	return errors.Join(errs...)
+}

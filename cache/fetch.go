@@ -1,0 +1,215 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+)
+
+// maxTries is how many instances may fail to answer a fetch before it loads as a last resort. Those that are known
+// to be down, or not to run this cache, do not count: to skip them costs nothing.
+const maxTries = 3
+
+// fetch gets the items of flights from the instances that own their keys, or from those that take over, in the order
+// that Peers gives; if that comes to this instance, it takes over itself. It settles each flight.
+func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) error {
+	var carried map[string]string
+	if c.cfg.Carry != nil {
+		carried = c.cfg.Carry.Inject(ctx)
+	}
+	left := make([]int, len(flights)) // indexes of flights that are not settled
+	for i := range left {
+		left[i] = i
+	}
+	var failed []Peer
+	for tries := 0; tries < maxTries && len(left) > 0 && ctx.Err() == nil; {
+		groups, orphans := c.group(flights, left, failed)
+		var mu sync.Mutex // guards what the groups' goroutines change: left, failed, tries
+		left = orphans
+		var wg sync.WaitGroup
+		for p, members := range groups {
+			run := func() {
+				if p == nil {
+					c.fillHere(ctx, flights, members, h)
+					return
+				}
+				unanswered, err := c.ask(ctx, p, flights, members, h, carried)
+				mu.Lock()
+				defer mu.Unlock()
+				left = append(left, unanswered...)
+				if err != nil {
+					failed = append(failed, p)
+					if c.noteFailure(ctx, p, err) {
+						tries++
+					}
+				}
+			}
+			if len(groups) == 1 {
+				run()
+			} else {
+				wg.Go(run)
+			}
+		}
+		wg.Wait()
+		if len(groups) == 0 {
+			break
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("cache: fetch of %q: %w", flights[left[0]].Key, err)
+	}
+	c.count.lastResorts.Add(uint64(len(left)))
+	c.fillHere(ctx, flights, left, how{reload: h.reload, uncached: true})
+	return nil
+}
+
+// group divides flights by the instance that is next to be asked for their keys. orphans are those that
+// nobody in the view is left for.
+func (c *Cache[K, V]) group(flights []*flight[V], members []int, failed []Peer) (groups map[Peer][]int, orphans []int) {
+	groups = make(map[Peer][]int, 1)
+next:
+	for _, i := range members {
+		for p := range c.cfg.Peers.Owners(flights[i].Key) {
+			if p == nil || !slices.Contains(failed, p) && !c.strangers.contains(p) {
+				groups[p] = append(groups[p], i)
+				continue next
+			}
+		}
+		orphans = append(orphans, i)
+	}
+	return groups, orphans
+}
+
+// fillHere fills on this instance.
+func (c *Cache[K, V]) fillHere(ctx context.Context, flights []*flight[V], members []int, h how) {
+	if !h.uncached {
+		c.count.takeovers.Add(uint64(len(members)))
+	}
+	keys := make([]string, len(members))
+	for j, i := range members {
+		keys[j] = flights[i].Key
+	}
+	c.many(ctx, memory.Fill, keys, h, func(j int, it *item[V], err error) {
+		c.store.Pass(flights[members[j]], it, err) // the fill has stored it, if it was to be stored
+	})
+}
+
+// ask asks p for members of flights, and settles those that it answers.
+func (c *Cache[K, V]) ask(ctx context.Context, p Peer, flights []*flight[V], members []int, h how, carried map[string]string) (unanswered []int, err error) {
+	req := &GetRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Keys: make([]string, len(members)), Reload: h.reload, Carried: carried}
+	for j, i := range members {
+		req.Keys[j] = flights[i].Key
+	}
+	c.count.fetches.Add(uint64(len(members)))
+	// A mirror's term is counted from here, so that it needs no clock but this one's.
+	sent := c.store.Now()
+	answered := make([]bool, len(members))
+	err = p.Get(ctx, req, func(j int, a Answer) {
+		answered[j] = true
+		it, err := c.fromAnswer(p.Addr(), req.Keys[j], a, sent)
+		c.store.Settle(flights[members[j]], it, err)
+	})
+	for j, i := range members {
+		if !answered[j] {
+			unanswered = append(unanswered, i)
+		}
+	}
+	if err == nil && len(unanswered) > 0 {
+		err = fmt.Errorf("cache: %s left %d of %d keys unanswered", p.Addr(), len(unanswered), len(members))
+	}
+	return unanswered, err
+}
+
+// noteFailure takes note of a Peer that gave no answer, and reports whether that counts as a try.
+func (c *Cache[K, V]) noteFailure(ctx context.Context, p Peer, err error) bool {
+	switch {
+	case ctx.Err() != nil: // we left
+		return false
+	case errors.Is(err, ErrUnknownCache), errors.Is(err, ErrVersionMismatch):
+		c.strangers.add(p)
+		return false
+	case errors.Is(err, ErrPeerDown):
+		return false
+	}
+	c.count.fetchFailures.Add(1)
+	c.cfg.Logger.Warn("cache: an instance did not answer; asking the next one", "cache", c.cfg.Name, "peer", p.Addr(), "error", err)
+	return true
+}
+
+// fromAnswer makes an item of a peer's answer to a request that was sent then.
+func (c *Cache[K, V]) fromAnswer(peer, key string, a Answer, sent memory.Instant) (*item[V], error) {
+	it := &item[V]{Mirror: true, Peer: peer, Loaded: a.Loaded, Size: a.Size}
+	switch a.Status {
+	case StatusOK:
+		if err := c.decode(it, a.Value); err != nil {
+			return nil, &DecodeError{Peer: peer, Key: key, Err: err}
+		}
+	case StatusNotFound:
+		it.Err = &RemoteError{Peer: peer, Status: a.Status, Message: a.Message}
+		it.Size = int64(len(a.Message))
+	default:
+		return nil, &RemoteError{Peer: peer, Status: a.Status, Message: a.Message}
+	}
+	if !a.Loaded {
+		c.count.fetchHits.Add(1)
+	}
+	if a.TTL > 0 && c.cfg.MirrorTTL > 0 {
+		it.Fresh = after(sent, min(a.TTL, c.cfg.MirrorTTL))
+		it.Until = it.Fresh
+	}
+	return it, nil
+}
+
+// decode decodes src into it. The Codec's panics are errors: it runs where nobody waits for them.
+func (c *Cache[K, V]) decode(it *item[V], src []byte) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	if it.Value, err = c.cfg.Codec.Decode(src); err != nil {
+		return err
+	}
+	if it.Size <= 0 || c.raw != nil {
+		it.Size = c.cfg.SizeOf(it.Value)
+	}
+	return nil
+}
+
+// strangerTime is how long an instance that does not run this Version of the cache is not asked again.
+const strangerTime = 2 * time.Second
+
+// strangers are the instances that do not run this cache, or another Version of it.
+type strangers struct {
+	// mu guards until.
+	mu    sync.Mutex
+	until map[Peer]time.Time
+}
+
+func (s *strangers) add(p Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.until == nil {
+		s.until = make(map[Peer]time.Time)
+	}
+	s.until[p] = time.Now().Add(strangerTime)
+}
+
+func (s *strangers) contains(p Peer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, ok := s.until[p]
+	if ok && !time.Now().Before(until) {
+		delete(s.until, p)
+		ok = false
+	}
+	return ok
+}

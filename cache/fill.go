@@ -1,0 +1,121 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+)
+
+// load calls the loader for flights, and settles each of them, or returns the error for those that it has not
+// settled. This is the only place that calls the loader.
+func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) error {
+	if c.loads != nil {
+		select {
+		case c.loads <- struct{}{}:
+			defer func() { <-c.loads }()
+		case <-ctx.Done():
+			return fmt.Errorf("cache: no turn for a load of %q, %d are under way (MaxLoads): %w", flights[0].Key, c.cfg.MaxLoads, context.Cause(ctx))
+		}
+	}
+	if len(flights) > 1 {
+		return c.loadMany(ctx, flights, h)
+	}
+	c.count.loads.Add(1)
+	e, err := c.cfg.Load(ctx, K(flights[0].Key))
+	it, err := c.newItem(e, err, h)
+	c.store.Settle(flights[0], it, err)
+	return nil
+}
+
+func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how) error {
+	keys := make([]K, len(flights))
+	for i, f := range flights {
+		keys[i] = K(f.Key)
+	}
+	c.count.loads.Add(uint64(len(keys)))
+	entries, err := c.cfg.LoadMany(ctx, keys)
+	var failed *ManyError
+	if err != nil && !errors.As(err, &failed) {
+		c.count.loadErrors.Add(uint64(len(keys)))
+		return err
+	}
+	for _, f := range flights {
+		var err error
+		e, ok := entries[K(f.Key)]
+		if failed != nil {
+			err = failed.Errors[f.Key]
+		}
+		if !ok && err == nil {
+			err = ErrNotFound
+		}
+		it, err := c.newItem(e, err, h)
+		c.store.Settle(f, it, err)
+	}
+	return nil
+}
+
+// newItem makes an item of what a loader returned. That there is no value is an item, too; another
+// error is none.
+func (c *Cache[K, V]) newItem(e Entry[V], err error, h how) (*item[V], error) {
+	now := c.store.Now()
+	if err != nil {
+		if !errors.Is(err, ErrNotFound) {
+			c.count.loadErrors.Add(1)
+			return nil, err
+		}
+		it := &item[V]{Err: err, Size: int64(len(err.Error())), Loaded: true}
+		if c.cfg.Negative > 0 && !h.uncached {
+			it.Fresh = after(now, c.jittered(c.cfg.Negative))
+			it.Until = it.Fresh
+		}
+		return it, nil
+	}
+	it := &item[V]{Value: e.Value, Size: c.sizeOf(e), Loaded: true}
+	if ttl, stale := c.freshness(e); ttl > 0 && !h.uncached {
+		it.Fresh = after(now, ttl)
+		it.Until = after(it.Fresh, stale)
+	}
+	return it, nil
+}
+
+// freshness returns how long e is fresh, Forever if it does not expire, zero or less if it is not to be kept, and
+// how much longer it may be served.
+func (c *Cache[K, V]) freshness(e Entry[V]) (ttl, stale time.Duration) {
+	ttl, stale = c.cfg.TTL, c.cfg.Stale
+	if e.TTL != 0 {
+		ttl = e.TTL
+	}
+	if e.Stale != 0 {
+		stale = e.Stale
+	}
+	if ttl == 0 {
+		return Forever, 0
+	}
+	return c.jittered(ttl), max(stale, 0)
+}
+
+func (c *Cache[K, V]) jittered(ttl time.Duration) time.Duration {
+	if c.cfg.Jitter == 0 || ttl <= 0 || ttl == Forever {
+		return ttl
+	}
+	return max(ttl-time.Duration(rand.Float64()*c.cfg.Jitter*float64(ttl)), 1)
+}
+
+func (c *Cache[K, V]) sizeOf(e Entry[V]) int64 {
+	if e.Size > 0 {
+		return e.Size
+	}
+	return c.cfg.SizeOf(e.Value)
+}
+
+// after returns the Instant d after t, Never if that is too far.
+func after(t memory.Instant, d time.Duration) memory.Instant {
+	if d >= time.Duration(memory.Never-t) {
+		return memory.Never
+	}
+	return t + memory.Instant(d)
+}

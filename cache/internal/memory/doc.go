@@ -1,0 +1,16 @@
+// Package memory is the byte-bounded store of one process: what it caches, which loads and
+// fetches are running, and which keys are fenced.
+//
+// The store is divided into shards by a hash of the key. One lock a shard guards entry, flight and fence
+// of a key together, so that every step that correctness hangs on is one critical section: look up or join or
+// start; end a flight and store what it brought, unless it was detached; drop, detach and hold.
+//
+// Eviction is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023), with
+// admission to the main queue on the first re-reference, per shard. Bytes are accounted globally: room is reserved
+// before an entry is linked and given back after it is unlinked, so that the sum never exceeds
+// the budget, at any moment, and a skew between shards wastes nothing. Values of one's own and mirrors have
+// a budget each.
+//
+// Nothing here has a timer: what has expired is dropped when it is met, by a look-up or by an
+// insertion that passes its end of the queue.
+package memory

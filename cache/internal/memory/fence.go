@@ -1,0 +1,175 @@
+package memory
+
+// Bounds of what fences take. Past them they grow coarser, never weaker.
+const (
+	maxHolds  = 8    // on one key
+	maxFences = 1024 // keys in one shard
+)
+
+// A fence is what remains of the invalidations of a key, while they are under way in the fleet.
+type fence struct {
+	// sole is the ID of the last one, if no other one was under way when it was raised: its Store
+	// may go ahead. 0 if there is none, for nobody can tell which of two that overlap was first.
+	sole  uint64
+	holds []hold
+}
+
+// A hold keeps what comes from other instances from being stored or shared.
+type hold struct {
+	id    uint64
+	until Instant
+}
+
+func (f *fence) held(now Instant) bool {
+	if f == nil {
+		return false
+	}
+	for _, h := range f.holds {
+		if now < h.until {
+			return true
+		}
+	}
+	return false
+}
+
+// isSole reports whether id is the last fence that was raised, no other was under way then, and its hold is still on.
+func (f *fence) isSole(id uint64, now Instant) bool {
+	if f == nil || f.sole != id {
+		return false
+	}
+	for _, h := range f.holds {
+		if h.id == id {
+			return now < h.until
+		}
+	}
+	return false
+}
+
+// raise adds a fence with a hold until then, and forgets holds that are over. alone says that there is no
+// other hold on the key than those of this fence.
+func (f *fence) raise(id uint64, until, now Instant, alone bool) {
+	kept := f.holds[:0]
+	var last Instant
+	for _, h := range f.holds {
+		if now < h.until && h.id != id {
+			kept = append(kept, h)
+			last = max(last, h.until)
+		}
+	}
+	f.sole = 0
+	if alone && len(kept) == 0 {
+		f.sole = id
+	}
+	if len(kept) >= maxHolds {
+		// One that nobody can release stands for them all.
+		kept = append(kept[:0], hold{until: last})
+	}
+	f.holds = append(kept, hold{id, until})
+}
+
+// release ends the holds of id, and reports whether none is left.
+func (f *fence) release(id uint64) bool {
+	kept := f.holds[:0]
+	for _, h := range f.holds {
+		if h.id != id {
+			kept = append(kept, h)
+		}
+	}
+	f.holds = kept
+	return len(kept) == 0
+}
+
+// Fence drops what the store has of keys, and detaches their flights. Until then, what is fetched of them
+// is private to the one who asked. id is not 0.
+func (s *Store[V]) Fence(id uint64, until Instant, keys ...string) {
+	for _, key := range keys {
+		s.fenceKey(id, until, key)
+	}
+}
+
+func (s *Store[V]) fenceKey(id uint64, until Instant, key string) {
+	now := s.Now()
+	sh, _ := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if e := sh.entries[key]; e != nil {
+		s.unlinkLocked(sh, e)
+	}
+	sh.detachLocked(key)
+	if until <= now {
+		// No hold, and so no PutFenced under it; but it supersedes those before.
+		if f := sh.fences[key]; f != nil {
+			f.sole = 0
+		}
+		return
+	}
+	f := sh.fences[key]
+	if f == nil {
+		if len(sh.fences) >= maxFences {
+			sh.dropFencesLocked(now)
+		}
+		if len(sh.fences) >= maxFences {
+			sh.every.raise(0, until, now, false)
+			return
+		}
+		f = new(fence)
+		sh.fences[key] = f
+	}
+	f.raise(id, until, now, !sh.every.held(now))
+}
+
+// dropFencesLocked forgets the fences whose holds are over. sh.mu must be held.
+func (sh *shard[V]) dropFencesLocked(now Instant) {
+	for key, f := range sh.fences {
+		if !f.held(now) {
+			delete(sh.fences, key)
+		}
+	}
+}
+
+// FenceAll is Fence for every key.
+func (s *Store[V]) FenceAll(id uint64, until Instant) {
+	for _, sh := range s.shards {
+		sh.mu.Lock()
+		s.dropAllLocked(sh)
+		now := s.Now()
+		sh.dropFencesLocked(now)
+		for _, f := range sh.fences {
+			f.sole = 0
+		}
+		if until > now {
+			sh.every.raise(id, until, now, false)
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// IsSole reports whether PutFenced under the fence id would store: no other fence of key was under way
+// since id was raised here, and its hold is still on.
+func (s *Store[V]) IsSole(key string, id uint64) bool {
+	sh, _ := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.fences[key].isSole(id, s.Now())
+}
+
+// Release ends the hold of the fence id on keys.
+func (s *Store[V]) Release(id uint64, keys ...string) {
+	for _, key := range keys {
+		sh, _ := s.shard(key)
+		sh.mu.Lock()
+		if f := sh.fences[key]; f != nil && f.release(id) {
+			delete(sh.fences, key)
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// ReleaseAll ends the hold of the fence id that was raised by FenceAll.
+func (s *Store[V]) ReleaseAll(id uint64) {
+	for _, sh := range s.shards {
+		sh.mu.Lock()
+		sh.every.release(id)
+		sh.mu.Unlock()
+	}
+}

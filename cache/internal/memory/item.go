@@ -1,0 +1,96 @@
+package memory
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/seed-0f2aaebe/fleetcache/singleflight"
+)
+
+// An Instant is a point on the store's own monotonic clock, in nanoseconds.
+type Instant int64
+
+// Never is the Instant at which what does not expire does.
+const Never Instant = math.MaxInt64
+
+// An Item is what the store keeps of a key. It is never changed after it has been passed to
+// the store, or got from it.
+type Item[V any] struct {
+	Value   V
+	Err     error   // if not nil, there is no value, and this says so
+	Encoded []byte  // the encoded value, if a peer has asked for it
+	Size    int64   // bytes that Value takes, beside Encoded and what the store itself needs
+	Fresh   Instant // until when the item is fresh
+	Until   Instant // until when it may be served; an Item that is past it is never kept
+	Mirror  bool    // another instance owns the key
+	Peer    string  // the instance that it was fetched from, else ""
+	Loaded  bool    // it was loaded for those who waited for it, and not found in a memory
+}
+
+// A Kind is a kind of flight. Flights of different kinds never wait for each other in a circle: a fetch may wait
+// for a fill, and a fill waits for the origin alone.
+type Kind uint8
+
+const (
+	Fill    Kind = iota // loads from the origin
+	Fetch               // asks another instance
+	Refetch             // asks another instance to load anew
+	kinds
+)
+
+// A Flight is a fill or a fetch that is under way.
+type Flight[V any] struct {
+	*singleflight.Call[*Item[V]]
+	Run  *singleflight.Run
+	Key  string
+	kind Kind
+	// private flights began during a hold: nobody joins them and nothing of them is stored.
+	private bool
+}
+
+type flightKey struct {
+	key  string
+	kind Kind
+}
+
+// A class is a part of the store with a budget and queues of its own.
+type class uint8
+
+const (
+	owned class = iota
+	mirrored
+	classes
+)
+
+func (it *Item[V]) class() class {
+	if it.Mirror {
+		return mirrored
+	}
+	return owned
+}
+
+// entry is an Item's place in a shard. The shard's lock guards it.
+type entry[V any] struct {
+	item       *Item[V]
+	key        string
+	cost       int64
+	refreshAt  Instant // not before then is a stale item refreshed again
+	prev, next *entry[V]
+	queue      *queue[V]
+	hits       uint8 // since it was queued, saturating at maxHits
+}
+
+// mapCost and ghostCost are what an entry takes beside itself: its slot in the shard's map (a
+// string, a pointer and a control byte, at a load of about two thirds) and its share of the ghost queue, which
+// is never longer than the shard has entries.
+const (
+	mapCost   = 40
+	ghostCost = 32
+)
+
+// cost is what keeping it takes, in bytes.
+func (it *Item[V]) cost(key string) int64 {
+	n := int64(unsafe.Sizeof(entry[V]{})) + int64(unsafe.Sizeof(Item[V]{})) + mapCost + ghostCost
+	n += int64(len(key)) + max(it.Size, 0) + int64(cap(it.Encoded)) + int64(len(it.Peer))
+	return n
+}

@@ -1,0 +1,76 @@
+package memory
+
+import "sync"
+
+// shard is the part of a Store that one lock guards.
+type shard[V any] struct {
+	// mu guards everything below. It is a leaf: no other lock is taken under it but that of a
+	// Run, by joining one.
+	mu       sync.Mutex
+	entries  map[string]*entry[V]
+	policies [classes]s3fifo[V]
+	flights  map[flightKey]*Flight[V]
+	private  map[*Flight[V]]struct{}
+	fences   map[string]*fence // by key; a nil *fence is none
+	every    fence             // on every key
+	closed   bool
+
+	hits, mirrorHits, staleHits, misses, expired uint64
+}
+
+func newShard[V any]() *shard[V] {
+	sh := &shard[V]{
+		entries: make(map[string]*entry[V]),
+		flights: make(map[flightKey]*Flight[V]),
+		private: make(map[*Flight[V]]struct{}),
+		fences:  make(map[string]*fence),
+	}
+	for c := range sh.policies {
+		sh.policies[c].init()
+	}
+	return sh
+}
+
+// detachLocked takes the flights of key out of the shard: nobody joins them any more and what they bring is not
+// stored. sh.mu must be held.
+func (sh *shard[V]) detachLocked(key string) {
+	for k := range kinds {
+		delete(sh.flights, flightKey{key, k})
+	}
+}
+
+// heldLocked reports whether a hold is on key. sh.mu must be held.
+func (sh *shard[V]) heldLocked(key string, now Instant) bool {
+	return sh.every.held(now) || sh.fences[key].held(now)
+}
+
+// Usage is how a Store is doing.
+type Usage struct {
+	Hits, MirrorHits, StaleHits, Misses uint64
+	Evictions, Expired, Rejected        uint64
+	Entries                             int
+	Bytes, MirrorBytes                  int64
+	Flights                             int
+}
+
+// Usage sums up the shards. It is exact for each of them, at slightly different moments.
+func (s *Store[V]) Usage() Usage {
+	u := Usage{
+		Evictions:   s.evictions.Load(),
+		Rejected:    s.rejected.Load(),
+		MirrorBytes: s.budgets[mirrored].used.Load(),
+	}
+	u.Bytes = s.budgets[owned].used.Load() + u.MirrorBytes
+	for _, sh := range s.shards {
+		sh.mu.Lock()
+		u.Hits += sh.hits
+		u.MirrorHits += sh.mirrorHits
+		u.StaleHits += sh.staleHits
+		u.Misses += sh.misses
+		u.Expired += sh.expired
+		u.Entries += len(sh.entries)
+		u.Flights += len(sh.flights) + len(sh.private)
+		sh.mu.Unlock()
+	}
+	return u
+}

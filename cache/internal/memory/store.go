@@ -1,0 +1,299 @@
+package memory
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	maxShards = 64
+	// shardBytes is how much of MaxBytes there must be for each shard.
+	shardBytes = 1 << 20
+	// shardCost is what a shard takes beside its entries: its own struct and the ghosts it may always have.
+	shardCost = 2 << 10
+	// valueShare is the share of its budget that one entry may take: 1/valueShare.
+	valueShare = 4
+	// mirrorShare is the share of the bytes that mirrors have for their own: 1/mirrorShare.
+	mirrorShare = 8
+	// RefreshEvery is the least time between two refreshes of one stale item.
+	RefreshEvery = time.Second
+)
+
+// A Store is the memory of one cache in one process. Its methods may be called concurrently, and
+// none of them blocks but for a shard's lock.
+type Store[V any] struct {
+	start   time.Time
+	seed    maphash.Seed
+	shards  []*shard[V]
+	shift   uint // of a hash, to the number of a shard
+	budgets [classes]budget
+
+	evictions, rejected atomic.Uint64
+}
+
+// A budget counts bytes, never more than max.
+type budget struct {
+	used atomic.Int64
+	max  int64
+}
+
+func (b *budget) tryReserve(n int64) bool {
+	for {
+		used := b.used.Load()
+		if used+n > b.max {
+			return false
+		}
+		if b.used.CompareAndSwap(used, used+n) {
+			return true
+		}
+	}
+}
+
+func (b *budget) release(n int64) { b.used.Add(-n) }
+
+// New returns a Store that keeps at most maxBytes, a part of which is set aside for mirrors
+// if there are to be any.
+func New[V any](maxBytes int64, mirrors bool) *Store[V] {
+	n := int(min(max(maxBytes/shardBytes, 1), maxShards))
+	log := bits.Len(uint(n)) - 1 // round down to a power of two
+	s := &Store[V]{
+		start:  time.Now(),
+		seed:   maphash.MakeSeed(),
+		shards: make([]*shard[V], 1<<log),
+		shift:  uint(64 - log),
+	}
+	for i := range s.shards {
+		s.shards[i] = newShard[V]()
+	}
+	maxBytes -= int64(len(s.shards)) * shardCost
+	if mirrors {
+		s.budgets[mirrored].max = maxBytes / mirrorShare
+	}
+	s.budgets[owned].max = maxBytes - s.budgets[mirrored].max
+	return s
+}
+
+// Now returns the present Instant.
+func (s *Store[V]) Now() Instant { return Instant(time.Since(s.start)) }
+
+func (s *Store[V]) shard(key string) (*shard[V], uint64) {
+	h := maphash.String(s.seed, key)
+	return s.shards[h>>s.shift], h // a shift by 64 gives 0
+}
+
+// Get returns the item of key, nil if there is none that may be served. It tells exactly one caller in RefreshEvery
+// to refresh an item that is stale.
+func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
+	now := s.Now()
+	sh, _ := s.shard(key)
+	sh.mu.Lock()
+	e := sh.entries[key]
+	if e == nil {
+		sh.misses++
+		sh.mu.Unlock()
+		return nil, false
+	}
+	if now >= e.item.Until {
+		s.expireLocked(sh, e)
+		sh.misses++
+		sh.mu.Unlock()
+		return nil, false
+	}
+	if e.hits < maxHits {
+		e.hits++
+	}
+	item = e.item
+	switch {
+	case now >= item.Fresh:
+		sh.staleHits++
+		if refresh = now >= e.refreshAt; refresh {
+			e.refreshAt = now + Instant(RefreshEvery)
+		}
+	case item.Mirror:
+		sh.mirrorHits++
+	default:
+		sh.hits++
+	}
+	sh.mu.Unlock()
+	return item, refresh
+}
+
+// Peek returns the item of key, nil if there is none that may be served. It leaves no trace.
+func (s *Store[V]) Peek(key string) *Item[V] {
+	now := s.Now()
+	sh, _ := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if e := sh.entries[key]; e != nil && now < e.item.Until {
+		return e.item
+	}
+	return nil
+}
+
+// Put drops, detaches, and stores item in one step: what Set is where there is nobody else.
+func (s *Store[V]) Put(key string, item *Item[V]) {
+	sh, hash := s.shard(key)
+	room := s.reserve(sh, key, hash, item)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.detachLocked(key)
+	s.replaceLocked(sh, key, hash, item, room)
+}
+
+// PutFenced is Put under the fence id, which was raised on key before. It does nothing and returns false if another
+// fence was under way since then, or that one's hold is over.
+func (s *Store[V]) PutFenced(key string, id uint64, item *Item[V]) bool {
+	sh, hash := s.shard(key)
+	room := s.reserve(sh, key, hash, item)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if !sh.fences[key].isSole(id, s.Now()) {
+		s.budgets[item.class()].release(room)
+		return false
+	}
+	sh.detachLocked(key)
+	s.replaceLocked(sh, key, hash, item, room)
+	return true
+}
+
+// SetEncoded keeps the encoded form of item beside it, if item is still what key has and there is room.
+func (s *Store[V]) SetEncoded(key string, item *Item[V], encoded []byte) {
+	with := *item
+	with.Encoded = encoded
+	sh, _ := s.shard(key)
+	b := &s.budgets[item.class()]
+	more := with.cost(key) - item.cost(key)
+	if with.cost(key) > b.max/valueShare || !s.makeRoom(sh, item.class(), more) {
+		return
+	}
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e := sh.entries[key]
+	if e == nil || e.item != item {
+		b.release(more)
+		return
+	}
+	e.item = &with
+	e.cost += more
+	e.queue.bytes += more
+}
+
+// reserve makes room for item and returns how much, 0 if it is not to be kept: its time is over, it is too large, or
+// it is a mirror that is not wanted yet. No lock may be held.
+func (s *Store[V]) reserve(sh *shard[V], key string, hash uint64, item *Item[V]) int64 {
+	if item.Until <= s.Now() || item.Mirror && !sh.wantsMirror(key, hash) {
+		return 0
+	}
+	n := item.cost(key)
+	if n > s.budgets[item.class()].max/valueShare || !s.makeRoom(sh, item.class(), n) {
+		s.rejected.Add(1)
+		return 0
+	}
+	return n
+}
+
+// wantsMirror reports whether key is worth a mirror: it has one, or was asked for not long ago. The
+// first time, it just leaves a ghost.
+func (sh *shard[V]) wantsMirror(key string, hash uint64) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	p := &sh.policies[mirrored]
+	if _, ok := p.ghosts.set[hash]; ok {
+		return true
+	}
+	p.ghosts.add(hash, p.len())
+	e := sh.entries[key]
+	return e != nil && e.item.Mirror
+}
+
+// makeRoom reserves n bytes, evicting from sh and, if that has nothing left, from the others. No lock may be held.
+func (s *Store[V]) makeRoom(sh *shard[V], c class, n int64) bool {
+	b := &s.budgets[c]
+	for from, next := sh, 0; ; {
+		if b.tryReserve(n) {
+			return true
+		}
+		if s.evict(from, c) {
+			continue
+		}
+		if next == len(s.shards) {
+			// Nobody has anything left: others have reserved all there is, and not linked it yet.
+			return false
+		}
+		from, next = s.shards[next], next+1
+	}
+}
+
+// evict evicts one entry of class c from sh, and reports whether there was one.
+func (s *Store[V]) evict(sh *shard[V], c class) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	p := &sh.policies[c]
+	e := p.victim()
+	if e == nil {
+		return false
+	}
+	delete(sh.entries, e.key)
+	if s.Now() < e.item.Until {
+		s.evictions.Add(1)
+		p.ghosts.add(maphash.String(s.seed, e.key), p.len())
+	}
+	s.budgets[c].release(e.cost)
+	return true
+}
+
+// replaceLocked makes item the entry of key, in the room that was reserved for it; without room, key
+// has no entry then. sh.mu must be held.
+func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *Item[V], room int64) {
+	p := &sh.policies[item.class()]
+	if old := sh.entries[key]; old != nil {
+		if old.item.class() == item.class() {
+			p.ghosts.add(hash, p.len()) // it was here lately indeed
+		}
+		s.unlinkLocked(sh, old)
+	}
+	if room == 0 {
+		return
+	}
+	if sh.closed {
+		s.budgets[item.class()].release(room)
+		return
+	}
+	e := &entry[V]{key: key, item: item, cost: room}
+	sh.entries[key] = e
+	p.insert(e, hash)
+	s.expireOldestLocked(sh, p)
+}
+
+// unlinkLocked drops e. sh.mu must be held.
+func (s *Store[V]) unlinkLocked(sh *shard[V], e *entry[V]) {
+	delete(sh.entries, e.key)
+	e.queue.remove(e)
+	s.budgets[e.item.class()].release(e.cost)
+}
+
+// expireLocked drops e, whose time is over. A mirror that ran out is remembered, so that it comes back at
+// the next fetch. sh.mu must be held.
+func (s *Store[V]) expireLocked(sh *shard[V], e *entry[V]) {
+	s.unlinkLocked(sh, e)
+	sh.expired++
+	if e.item.Mirror {
+		p := &sh.policies[mirrored]
+		p.ghosts.add(maphash.String(s.seed, e.key), p.len())
+	}
+}
+
+// expireOldestLocked drops what has expired at the old ends of p's queues: a few at a time, which is more than come
+// in. sh.mu must be held.
+func (s *Store[V]) expireOldestLocked(sh *shard[V], p *s3fifo[V]) {
+	now := s.Now()
+	for _, q := range []*queue[V]{&p.small, &p.main} {
+		for range 2 {
+			if e := q.oldest(); e != nil && now >= e.item.Until {
+				s.expireLocked(sh, e)
+			}
+		}
+	}
+}

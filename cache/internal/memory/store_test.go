@@ -1,0 +1,324 @@
+package memory_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/singleflight"
+)
+
+type (
+	store = memory.Store[string]
+	item  = memory.Item[string]
+)
+
+// val is an item of the given size that does not expire.
+func val(size int) *item {
+	return &item{Value: "v", Size: int64(size), Fresh: memory.Never, Until: memory.Never}
+}
+
+func keep(s *store, d time.Duration) *item {
+	until := s.Now() + memory.Instant(d)
+	return &item{Value: "v", Size: 1, Fresh: until, Until: until}
+}
+
+func has(s *store, key string) bool { return s.Peek(key) != nil }
+
+func TestG6BytesNeverExceedMaxBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		maxBytes := rapid.Int64Range(64<<10, 4<<20).Draw(t, "maxBytes")
+		s := memory.New[string](maxBytes, true)
+		held := make(map[string]*item)
+		check := func() {
+			u := s.Usage()
+			if u.Bytes > maxBytes {
+				t.Fatalf("%d bytes, %d allowed", u.Bytes, maxBytes)
+			}
+			// What is accounted is what is there, to the byte.
+			var sum int64
+			n := 0
+			for key := range held {
+				if it := s.Peek(key); it != nil {
+					sum += memory.CostOf(it, key)
+					n++
+				}
+			}
+			if sum != u.Bytes || n != u.Entries {
+				t.Fatalf("accounted %d bytes in %d entries, found %d in %d", u.Bytes, u.Entries, sum, n)
+			}
+		}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			key := rapid.StringMatching(`[a-z]{1,2}`).Draw(t, "key")
+			switch rapid.IntRange(0, 5).Draw(t, "op") {
+			case 0, 1:
+				it := val(rapid.IntRange(0, int(maxBytes)/3).Draw(t, "size"))
+				it.Mirror = rapid.Bool().Draw(t, "mirror")
+				s.Put(key, it)
+				held[key] = it
+			case 2:
+				if it, _ := s.Get(key); it != nil {
+					s.SetEncoded(key, it, make([]byte, rapid.IntRange(0, 1<<16).Draw(t, "encoded")))
+				}
+			case 3:
+				s.Fence(1, 0, key)
+				if has(s, key) {
+					t.Fatal("fenced key is there")
+				}
+			case 4:
+				s.FenceAll(1, 0)
+			case 5:
+				s.Get(key)
+			}
+			check()
+		}
+	})
+}
+
+func TestG6UnderABurst(t *testing.T) {
+	const maxBytes = 1 << 20
+	s := memory.New[string](maxBytes, true)
+	var stop atomic.Bool
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		for !stop.Load() {
+			if u := s.Usage(); u.Bytes > maxBytes {
+				t.Errorf("%d bytes, %d allowed", u.Bytes, maxBytes)
+			}
+		}
+	})
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 3000 {
+				key := fmt.Sprint(g%4, "/", i%700)
+				it := val(i * 37 % 9000)
+				it.Mirror = i%5 == 0
+				switch i % 3 {
+				case 0:
+					s.Put(key, it)
+				case 1:
+					s.Get(key)
+				case 2:
+					_, f, started := s.Begin(memory.Fill, key, true, func() *memory.Flight[string] {
+						return memory.NewFlight[string](singleflight.NewRun(t.Context()), memory.Fill, key)
+					})
+					if started {
+						s.Settle(f, it, nil)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	stop.Store(true)
+	watch.Wait()
+	u := s.Usage()
+	if u.Entries == 0 || u.Bytes == 0 || u.Evictions == 0 {
+		t.Errorf("the burst left no trace: %+v", u)
+	}
+	s.FenceAll(1, 0)
+	if u := s.Usage(); u.Bytes != 0 || u.MirrorBytes != 0 || u.Entries != 0 {
+		t.Errorf("after FenceAll: %+v", u)
+	}
+}
+
+func TestFamilyOversizedValueEvictsNothing(t *testing.T) {
+	s := memory.New[string](1<<20, false)
+	for i := range 100 {
+		s.Put(fmt.Sprint(i), val(1000))
+	}
+	s.Put("huge", val(1<<20))
+	s.Put("large", val(1<<19))
+	u := s.Usage()
+	if u.Entries != 100 || u.Evictions != 0 || u.Rejected != 2 || has(s, "huge") || has(s, "large") {
+		t.Errorf("%+v", u)
+	}
+	// But it does end what it replaces.
+	s.Put("7", val(1<<20))
+	if has(s, "7") {
+		t.Error("the value before an oversized one is still there")
+	}
+}
+
+func TestFamilyReplacedValueIsCountedOnce(t *testing.T) {
+	s := memory.New[string](1<<20, false)
+	for i := range 1000 {
+		s.Put("k", val(1000+i%2))
+	}
+	if u, want := s.Usage(), memory.CostOf(val(1001), "k"); u.Bytes != want || u.Entries != 1 || u.Evictions != 0 {
+		t.Errorf("%+v, want %d bytes", u, want)
+	}
+}
+
+// A scan of keys that are asked for once must not push out those that are asked for again.
+func TestScanLeavesTheHotKeys(t *testing.T) {
+	s := memory.New[string](1<<20, false)
+	for i := range 50 {
+		s.Put(fmt.Sprint("hot", i), val(1000))
+		s.Get(fmt.Sprint("hot", i))
+	}
+	for i := range 20_000 {
+		s.Put(fmt.Sprint("cold", i), val(1000))
+		if i%100 == 0 {
+			for j := range 50 {
+				s.Get(fmt.Sprint("hot", j))
+			}
+		}
+	}
+	left := 0
+	for i := range 50 {
+		if has(s, fmt.Sprint("hot", i)) {
+			left++
+		}
+	}
+	if left != 50 {
+		t.Errorf("%d of 50 hot keys are left", left)
+	}
+}
+
+// A skew of keys between shards must not waste memory.
+func TestBudgetIsSharedBetweenShards(t *testing.T) {
+	const maxBytes = 8 << 20
+	s := memory.New[string](maxBytes, false)
+	for i := range 40 { // far fewer than there is room for in each of the shards
+		s.Put(fmt.Sprint(i), val(maxBytes/50))
+	}
+	if u := s.Usage(); u.Entries != 40 || u.Evictions != 0 {
+		t.Errorf("%+v", u)
+	}
+}
+
+func TestMirrorsHaveAShareOfTheirOwn(t *testing.T) {
+	const maxBytes = 1 << 20
+	s := memory.New[string](maxBytes, true)
+	for i := range 10_000 {
+		it := val(1000)
+		it.Mirror = true
+		key := fmt.Sprint("m", i/100*20+i%20) // each one five times
+		s.Put(key, it)
+	}
+	if u := s.Usage(); u.MirrorBytes == 0 || u.MirrorBytes > maxBytes/8 || u.Bytes != u.MirrorBytes {
+		t.Errorf("%+v", u)
+	}
+	for i := range 2000 {
+		s.Put(fmt.Sprint("o", i), val(1000))
+	}
+	before := s.Usage().MirrorBytes
+	if u := s.Usage(); before == 0 || u.Bytes <= maxBytes*3/4 {
+		t.Errorf("%+v", u)
+	}
+}
+
+func TestMirrorOnlyWhatIsAskedForAgain(t *testing.T) {
+	s := memory.New[string](1<<20, true)
+	mirror := func() *item { it := val(10); it.Mirror = true; return it }
+	s.Put("k", mirror())
+	if has(s, "k") {
+		t.Error("mirrored at the first fetch")
+	}
+	s.Put("k", mirror())
+	if !has(s, "k") {
+		t.Error("not mirrored at the second fetch")
+	}
+	s.Put("k", mirror())
+	if !has(s, "k") {
+		t.Error("not mirrored when it is fetched anew")
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New[string](1<<20, true)
+		now := s.Now()
+		s.Put("k", &item{Value: "v", Fresh: now + 1e9, Until: now + 3e9})
+		it, refresh := s.Get("k")
+		if it == nil || refresh {
+			t.Errorf("fresh: %v, %v", it, refresh)
+		}
+		time.Sleep(time.Second)
+		for i := range 3 { // stale: one of many is to refresh it
+			if it, refresh = s.Get("k"); it == nil || refresh != (i == 0) {
+				t.Errorf("stale, get %d: %v, %v", i, it, refresh)
+			}
+		}
+		time.Sleep(memory.RefreshEvery)
+		if it, refresh = s.Get("k"); it == nil || !refresh {
+			t.Errorf("stale, later: %v, %v", it, refresh)
+		}
+		time.Sleep(time.Second)
+		if it, _ = s.Get("k"); it != nil || has(s, "k") {
+			t.Error("past TTL + Stale, and served")
+		}
+		if u := s.Usage(); u.Bytes != 0 || u.Expired != 1 {
+			t.Errorf("%+v", u)
+		}
+	})
+}
+
+// What has expired goes as new values come, although nobody asks for it.
+func TestExpiredGoWithoutBeingAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New[string](1<<20, true)
+		for i := range 1000 {
+			s.Put(fmt.Sprint("old", i), keep(s, time.Second))
+		}
+		time.Sleep(time.Second)
+		for i := range 1000 {
+			s.Put(fmt.Sprint("new", i), keep(s, time.Second))
+		}
+		if u := s.Usage(); u.Entries != 1000 || u.Evictions != 0 {
+			t.Errorf("%d entries, %d evictions; want only the 1000 new ones", u.Entries, u.Evictions)
+		}
+	})
+}
+
+func TestSetEncoded(t *testing.T) {
+	s := memory.New[string](1<<20, false)
+	s.Put("k", val(10))
+	it := s.Peek("k")
+	s.SetEncoded("k", it, make([]byte, 100))
+	if got := s.Peek("k"); len(got.Encoded) != 100 || s.Usage().Bytes != memory.CostOf(got, "k") {
+		t.Errorf("%d encoded, %d bytes", len(got.Encoded), s.Usage().Bytes)
+	}
+	if it.Encoded != nil {
+		t.Error("an item that was handed out has changed")
+	}
+	before := s.Usage().Bytes
+	s.SetEncoded("k", it, make([]byte, 50)) // no longer what the key has
+	s.SetEncoded("none", it, make([]byte, 50))
+	s.SetEncoded("k", s.Peek("k"), make([]byte, 1<<20))
+	if u := s.Usage(); u.Bytes != before || len(s.Peek("k").Encoded) != 100 {
+		t.Errorf("%+v", u)
+	}
+}
+
+func TestHitAllocatesNothing(t *testing.T) {
+	s := memory.New[string](1<<20, false)
+	s.Put("k", val(10))
+	if n := testing.AllocsPerRun(100, func() { s.Get("k") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestErrorsLeaveWhatIsThere(t *testing.T) {
+	s := memory.New[string](1<<20, false)
+	s.Put("k", val(10))
+	f := begin(t, s, memory.Fill, "k", true)
+	s.Settle(f, nil, errors.New("no luck"))
+	if !has(s, "k") {
+		t.Error("a failed refresh dropped the value")
+	}
+	f = begin(t, s, memory.Fill, "k", true)
+	s.Settle(f, &item{Loaded: true}, nil)
+	if has(s, "k") {
+		t.Error("a value that is not to be kept left the old one")
+	}
+}

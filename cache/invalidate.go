@@ -1,0 +1,244 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	// invalidateTimeout bounds Set, Remove and Clear beside their context.
+	invalidateTimeout = 5 * time.Second
+
+	// maxHold bounds the hold that another instance may ask for.
+	maxHold = time.Minute
+
+	// fenceKeys and fenceBytes bound the keys of one fence; more keys take several.
+	fenceKeys  = 4096
+	fenceBytes = 1 << 20
+)
+
+// Remove invalidates keys on every instance. When it returns nil, no Get that begins afterwards, on any instance
+// of the view, returns a value whose load began before Remove did. A load that is under way goes on for those who
+// wait for it, and its result is not stored. Removes are never coalesced.
+//
+// If instances could not be reached, it returns an *UnreachedError that names them, and all others
+// have been invalidated. Remove blocks on ctx, and for at most 5 s for each 4,096 keys.
+func (c *Cache[K, V]) Remove(ctx context.Context, keys ...K) error {
+	batch := make([]string, 0, min(len(keys), fenceKeys))
+	size := 0
+	var errs []error
+	flush := func() {
+		f := c.newFence(ctx, batch)
+		errs = append(errs, f.raise())
+		f.release()
+		batch, size = batch[:0:0], 0
+	}
+	for _, k := range keys {
+		if err := c.check(string(k)); err != nil {
+			return err
+		}
+	}
+	for _, k := range keys {
+		if len(batch) == fenceKeys || size+len(k) > fenceBytes && len(batch) > 0 {
+			flush()
+		}
+		batch, size = append(batch, string(k)), size+len(k)
+	}
+	if len(batch) > 0 {
+		flush()
+	}
+	c.count.removes.Add(uint64(len(keys)))
+	return joinUnreached(errs)
+}
+
+// Clear is Remove for every key. Its cost does not depend on how many there are.
+func (c *Cache[K, V]) Clear(ctx context.Context) error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	f := c.newFence(ctx, nil)
+	err := f.raise()
+	f.release()
+	c.count.clears.Add(1)
+	return err
+}
+
+// Set makes e the value of key: it invalidates key everywhere, as Remove does, and then stores e with the key's
+// owner. Sets are never coalesced.
+//
+// Where Sets and Removes of a key overlap in time, nobody can tell in which order the origin changed. A Set that another
+// one overlaps therefore may invalidate and store nothing, so that the next Get loads what is true; it
+// returns nil all the same.
+//
+// If e's TTL is negative, or e is too large to be kept, Set is Remove. With an *UnreachedError it
+// has stored e if the owner is not among those that it names. Set copies a Value that is a byte slice; nobody may
+// change any other afterwards.
+func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
+	if err := c.check(string(key)); err != nil {
+		return err
+	}
+	if b, ok := any(e.Value).([]byte); ok {
+		e.Value, _ = any(bytes.Clone(b)).(V)
+	}
+	c.count.sets.Add(1)
+	it, err := c.newItem(e, nil, how{})
+	if err != nil {
+		return err
+	}
+	it.Loaded = false
+	if c.cfg.Peers == nil {
+		c.store.Put(string(key), it)
+		return nil
+	}
+	var encoded []byte
+	owner := c.owner(string(key))
+	if owner != nil {
+		if encoded, err = c.cfg.Codec.Append(nil, e.Value); err != nil {
+			return &EncodeError{Key: string(key), Err: err}
+		}
+	}
+	f := c.newFence(ctx, []string{string(key)})
+	err = f.raise()
+	switch {
+	case owner == nil:
+		c.store.PutFenced(string(key), f.id, it)
+	case !f.reached(owner), !c.store.IsSole(string(key), f.id):
+	default:
+		if serr := f.store(owner, encoded, c.remaining(it)); serr != nil {
+			return joinUnreached([]error{err, unreached(owner, serr)})
+		}
+	}
+	f.release()
+	return err
+}
+
+// A raised fence is one invalidation in the fleet, from its call until its release.
+type raised[K ~string, V any] struct {
+	c      *Cache[K, V]
+	ctx    context.Context
+	id     uint64
+	keys   []string // nil: all
+	peers  []Peer
+	failed map[Peer]error
+}
+
+func (c *Cache[K, V]) newFence(ctx context.Context, keys []string) *raised[K, V] {
+	f := &raised[K, V]{c: c, ctx: ctx, id: rand.Uint64() | 1, keys: keys}
+	if c.cfg.Peers != nil {
+		f.peers = c.cfg.Peers.Others()
+	}
+	return f
+}
+
+// raise fences this instance and then all others at the same time. It returns nil or an *UnreachedError.
+func (f *raised[K, V]) raise() error {
+	ctx, cancel := context.WithTimeout(f.ctx, invalidateTimeout)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	hold := time.Until(deadline)
+	if len(f.peers) == 0 {
+		hold = 0
+	}
+	req := &FenceRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil, Hold: hold}
+	f.c.fence(req)
+	errs := make([]error, len(f.peers))
+	var wg sync.WaitGroup
+	for i, p := range f.peers {
+		wg.Go(func() { errs[i] = p.Fence(ctx, req) })
+	}
+	wg.Wait()
+	for i, err := range errs {
+		// An instance that does not run the cache holds nothing of it.
+		if err != nil && !errors.Is(err, ErrUnknownCache) {
+			if f.failed == nil {
+				f.failed = make(map[Peer]error)
+			}
+			f.failed[f.peers[i]] = err
+		}
+	}
+	if f.failed == nil {
+		return nil
+	}
+	e := &UnreachedError{Errors: make(map[string]error, len(f.failed))}
+	for p, err := range f.failed {
+		e.Errors[p.Addr()] = err
+	}
+	return e
+}
+
+func (f *raised[K, V]) reached(p Peer) bool { return f.failed[p] == nil }
+
+// store stores the value of the fence's one key with its owner.
+func (f *raised[K, V]) store(owner Peer, value []byte, a Answer) error {
+	ctx, cancel := context.WithTimeout(f.ctx, invalidateTimeout)
+	defer cancel()
+	err := owner.Store(ctx, &StoreRequest{
+		Cache: f.c.cfg.Name, Version: f.c.cfg.Version, Key: f.keys[0], Fence: f.id,
+		Value: value, TTL: a.TTL, Stale: a.Stale, Size: a.Size,
+	})
+	if errors.Is(err, ErrUnknownCache) || errors.Is(err, ErrVersionMismatch) {
+		return nil // it cannot keep the value, and has no older one that this Version would see
+	}
+	return err
+}
+
+// release ends the holds of the fence, everywhere. It is part of the call, so that what begins after the call
+// finds no hold. If an instance was not reached, the holds run out by themselves: it may still answer with
+// what is old. So does a hold whose release gets lost.
+func (f *raised[K, V]) release() {
+	if f.failed != nil {
+		return
+	}
+	req := &ReleaseRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil}
+	f.c.release(req)
+	ctx, cancel := context.WithTimeout(f.ctx, invalidateTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, p := range f.peers {
+		wg.Go(func() { _ = p.Release(ctx, req) })
+	}
+	wg.Wait()
+}
+
+// fence does what a FenceRequest asks for, on this instance.
+func (c *Cache[K, V]) fence(req *FenceRequest) {
+	until := after(c.store.Now(), min(req.Hold, maxHold))
+	if req.All {
+		c.store.FenceAll(req.ID, until)
+		return
+	}
+	c.store.Fence(req.ID, until, req.Keys...)
+}
+
+// release does what a ReleaseRequest asks for, on this instance.
+func (c *Cache[K, V]) release(req *ReleaseRequest) {
+	if req.All {
+		c.store.ReleaseAll(req.ID)
+		return
+	}
+	c.store.Release(req.ID, req.Keys...)
+}
+
+func unreached(p Peer, err error) error {
+	return &UnreachedError{Errors: map[string]error{p.Addr(): err}}
+}
+
+// joinUnreached returns one *UnreachedError for all of those in errs, nil if there is none.
+func joinUnreached(errs []error) error {
+	all := make(map[string]error)
+	for _, err := range errs {
+		if e, ok := err.(*UnreachedError); ok {
+			for addr, err := range e.Errors {
+				all[addr] = err
+			}
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &UnreachedError{Errors: all}
+}

@@ -1,0 +1,150 @@
+package cache
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// Peers is how a Cache finds and reaches the other instances of its service.
+// peers.Pool implements it over HTTP and peerstest.Fleet in memory;
+// peerstest.TestPeers is the suite that any implementation must pass.
+//
+// All methods may be called concurrently, and none of them blocks.
+type Peers interface {
+	// Attach makes r answer the requests that other instances make of the cache
+	// called name, until detach is called. It fails if the name is taken.
+	// A request for a name that nothing is attached to is answered with
+	// ErrUnknownCache.
+	Attach(name string, r Responder) (detach func(), err error)
+
+	// Owners yields every instance of the current view once, in the order in which they are
+	// to be asked for key: its owner, then whoever takes over, in turn.
+	// The order is the same on every instance with the same view.
+	// A nil Peer stands for this process.
+	Owners(key string) iter.Seq[Peer]
+
+	// Others returns every instance of the current view but this one.
+	// The caller must not change the slice.
+	Others() []Peer
+}
+
+// A Peer is another instance, as this one reaches it. Peers are comparable: while an
+// instance stays in the view, the same value stands for it.
+//
+// Every method returns by its context, and fails at once with ErrPeerDown if the instance is
+// known to be down. An error that is neither that, ErrUnknownCache, ErrVersionMismatch nor the
+// context's own means that the instance gave no usable answer.
+type Peer interface {
+	// Addr is the address that names the instance in errors, statistics and logs.
+	Addr() string
+	Responder
+}
+
+// A Responder answers requests from other instances. A Cache has one, which it hands to
+// Peers.Attach; a Peer is the remote end of one. It has no way to ask who owns a key, so
+// it can never forward a request.
+type Responder interface {
+	// Get answers for each of req.Keys from memory or by loading it. It calls deliver with
+	// the key's index in req.Keys once per key, as answers become ready, in any order,
+	// never concurrently and never after Get has returned. If Get returns nil, every key was
+	// answered; if it returns an error, those delivered before it stand.
+	// Cancelling ctx withdraws one waiter from each load; it fails nobody else.
+	// Get may be delivered to the responder more than once.
+	Get(ctx context.Context, req *GetRequest, deliver func(i int, a Answer)) error
+
+	// Fence drops what the instance holds of the keys, and makes sure that nothing that
+	// it began to load or fetch before is stored. A second delivery of a Fence must happen
+	// before its call returns, or not at all.
+	Fence(ctx context.Context, req *FenceRequest) error
+
+	// Release ends the hold of an earlier Fence. Losing one costs speed, never correctness.
+	Release(ctx context.Context, req *ReleaseRequest) error
+
+	// Store stores a value under the fence that its sender raised before. A request
+	// is delivered to the responder at most once.
+	Store(ctx context.Context, req *StoreRequest) error
+}
+
+// A GetRequest asks an instance for values. The receiver must not change it or keep it.
+type GetRequest struct {
+	Cache, Version string
+	Keys           []string
+	// Reload asks for a new load of each key even where memory holds it.
+	Reload bool
+	// Carried is what the sender's Config.Carry took from its caller's context.
+	Carried map[string]string
+}
+
+// A FenceRequest invalidates keys, whatever Version of the cache holds them.
+type FenceRequest struct {
+	Cache string
+	// ID identifies the fence among all others that are raised at about the same time.
+	ID uint64
+	// Keys are the keys to invalidate. All stands for every key of the cache; Keys is empty then.
+	Keys []string
+	All  bool
+	// Hold is how long, from its receipt, the receiver neither stores nor shares what
+	// it gets of these keys from other instances.
+	Hold time.Duration
+}
+
+// A ReleaseRequest ends a hold early: every instance has been fenced.
+type ReleaseRequest struct {
+	Cache string
+	ID    uint64
+	Keys  []string
+	All   bool
+}
+
+// A StoreRequest stores a value that a caller of Set gave. The receiver must not change it.
+// It owns Value, which nobody else changes afterwards.
+type StoreRequest struct {
+	Cache, Version string
+	Key            string
+	// Fence is the ID of the fence that the sender raised for Key. If another fence was under way
+	// at any time since, the store succeeds and stores nothing.
+	Fence uint64
+	Value []byte
+	// TTL and Stale are as in Answer.
+	TTL, Stale time.Duration
+	// Size is the Entry's Size, 0 for the receiver's Config.SizeOf.
+	Size int64
+}
+
+// An Answer is what an instance says of one key.
+type Answer struct {
+	Status Status
+	// Value is the encoded value if Status is StatusOK. The receiver of an Answer from
+	// a Peer owns it; the receiver of an Answer from a Cache's Responder must not change it.
+	Value []byte
+	// Size is the size that the value's own instance accounts for it, 0 if not known.
+	Size int64
+	// TTL is how much longer the answer is fresh: Forever if it does not expire,
+	// zero or less if it must not be kept.
+	TTL time.Duration
+	// Stale is how much longer than TTL it may be served while it is refreshed.
+	Stale time.Duration
+	// Loaded says that the answer was loaded for this request, and not found in memory.
+	Loaded bool
+	// Message is the text of the error that Status stands for.
+	Message string
+}
+
+// Forever is the TTL of an Answer that does not expire.
+const Forever time.Duration = 1<<63 - 1
+
+// Status says what became of one key. Its values are part of the wire's format: new ones are
+// appended, none is ever changed or used again. A Status that an instance does
+// not know is an error to it, like StatusLoadFailed.
+type Status uint8
+
+const (
+	StatusOK           Status = 0
+	StatusNotFound     Status = 1 // the loader returned ErrNotFound
+	StatusLoadFailed   Status = 2 // the loader returned another error
+	StatusLoadPanicked Status = 3 // the loader panicked, or called runtime.Goexit
+	StatusLoadTimeout  Status = 4 // the load took longer than LoadTimeout, or than the request allowed
+	StatusEncodeFailed Status = 5 // the value could not be encoded
+	StatusTooLarge     Status = 6 // the value is larger than the transport carries
+)

@@ -1,0 +1,182 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/singleflight"
+)
+
+// responder answers other instances. It looks in memory and joins or starts fills, and nothing else: it has no
+// way to ask who owns a key.
+type responder[K ~string, V any] struct{ c *Cache[K, V] }
+
+// Get implements Responder.
+func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(int, Answer)) error {
+	c := r.c
+	if err := r.checkVersion(req.Version); err != nil {
+		return err
+	}
+	if c.cfg.Carry != nil {
+		ctx = c.cfg.Carry.Extract(ctx, req.Carried)
+	}
+	c.count.served.Add(uint64(len(req.Keys)))
+	var missing []string
+	var indexes []int
+	for i, key := range req.Keys {
+		if err := c.check(key); err != nil {
+			return err
+		}
+		if !req.Reload {
+			if it, refresh := c.store.Get(key); it != nil {
+				if refresh {
+					c.refresh(ctx, memory.Fill, key) // for the one who asks, this instance is the owner
+				}
+				c.count.servedHits.Add(1)
+				deliver(i, c.answer(key, it, false))
+				continue
+			}
+		}
+		missing, indexes = append(missing, key), append(indexes, i)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	closed := false
+	c.many(ctx, memory.Fill, missing, how{reload: req.Reload}, func(j int, it *item[V], err error) {
+		switch {
+		case err == nil:
+			deliver(indexes[j], c.answer(missing[j], it, it.Loaded))
+		case errors.Is(err, ErrClosed):
+			closed = true
+		default:
+			deliver(indexes[j], failure(err))
+		}
+	})
+	if closed {
+		return ErrUnknownCache
+	}
+	return nil
+}
+
+// Fence implements Responder. Fences hold for every Version.
+func (r responder[K, V]) Fence(_ context.Context, req *FenceRequest) error {
+	r.c.fence(req)
+	return nil
+}
+
+// Release implements Responder.
+func (r responder[K, V]) Release(_ context.Context, req *ReleaseRequest) error {
+	r.c.release(req)
+	return nil
+}
+
+// Store implements Responder.
+func (r responder[K, V]) Store(_ context.Context, req *StoreRequest) error {
+	c := r.c
+	if err := r.checkVersion(req.Version); err != nil {
+		return err
+	}
+	it := &item[V]{Size: req.Size}
+	if err := c.decode(it, req.Value); err != nil {
+		return &DecodeError{Key: req.Key, Err: err}
+	}
+	if now := c.store.Now(); req.TTL > 0 {
+		it.Fresh = after(now, req.TTL)
+		it.Until = after(it.Fresh, max(req.Stale, 0))
+	}
+	c.store.PutFenced(req.Key, req.Fence, it)
+	return nil
+}
+
+func (r responder[K, V]) checkVersion(version string) error {
+	if r.c.closed.Load() {
+		return ErrUnknownCache
+	}
+	if version != r.c.cfg.Version {
+		return fmt.Errorf("%w: cache %q: asked for Version %q, have %q", ErrVersionMismatch, r.c.cfg.Name, version, r.c.cfg.Version)
+	}
+	return nil
+}
+
+// answer makes the Answer for an item.
+func (c *Cache[K, V]) answer(key string, it *item[V], loaded bool) Answer {
+	if it.Err != nil {
+		a := failure(it.Err)
+		a.TTL, a.Loaded = c.remaining(it).TTL, loaded
+		return a
+	}
+	value, err := c.encoded(key, it)
+	if err != nil {
+		return Answer{Status: StatusEncodeFailed, Message: (&EncodeError{Key: key, Err: err}).Error()}
+	}
+	a := c.remaining(it)
+	a.Value, a.Size, a.Loaded = value, it.Size, loaded
+	return a
+}
+
+// remaining returns an Answer with how long it is still good.
+func (c *Cache[K, V]) remaining(it *item[V]) Answer {
+	a := Answer{Size: it.Size, TTL: Forever}
+	if it.Fresh != memory.Never {
+		now := c.store.Now()
+		a.TTL = max(time.Duration(it.Fresh-now), 0)
+		a.Stale = max(time.Duration(it.Until-max(it.Fresh, now)), 0)
+	}
+	return a
+}
+
+// encoded returns the encoding of it's value, which is kept beside it for the next time.
+func (c *Cache[K, V]) encoded(key string, it *item[V]) (b []byte, err error) {
+	if it.Encoded != nil {
+		return it.Encoded, nil
+	}
+	if c.raw != nil {
+		return c.raw(it.Value), nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	if b, err = c.cfg.Codec.Append(nil, it.Value); err != nil {
+		return nil, err
+	}
+	c.store.SetEncoded(key, it, b)
+	return b, nil
+}
+
+// failure makes the Answer for an error.
+func failure(err error) Answer {
+	a := Answer{Status: StatusLoadFailed, Message: err.Error(), Loaded: true}
+	var pe *singleflight.PanicError
+	var re *RemoteError
+	switch {
+	case errors.As(err, &re):
+		// A mirror of what another instance found: that is where it happened.
+		a.Status, a.Message = re.Status, re.Message
+	case errors.As(err, &pe):
+		a.Status, a.Message = StatusLoadPanicked, fmt.Sprintf("the loader panicked: %v", pe.Value)
+	case singleflight.IsGoexit(err):
+		a.Status, a.Message = StatusLoadPanicked, "the loader called runtime.Goexit"
+	case errors.Is(err, ErrNotFound):
+		a.Status = StatusNotFound
+	case errors.Is(err, context.DeadlineExceeded):
+		a.Status = StatusLoadTimeout
+	}
+	return a
+}
+
+// rawBytes returns what makes the encoding of a V that is string or []byte, else nil.
+func rawBytes[V any]() func(V) []byte {
+	switch any(*new(V)).(type) {
+	case string:
+		return any(func(v string) []byte { return []byte(v) }).(func(V) []byte)
+	case []byte:
+		return any(func(v []byte) []byte { return v }).(func(V) []byte)
+	}
+	return nil
+}

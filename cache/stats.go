@@ -1,0 +1,69 @@
+package cache
+
+import "sync/atomic"
+
+// Stats are figures of one instance's cache since it was made. Counters only grow.
+type Stats struct {
+	// Look-ups in this instance's memory, by its own callers and by other instances.
+	Hits       uint64 // found fresh, and owned by this instance
+	MirrorHits uint64 // found fresh, as a mirror of what another instance owns
+	StaleHits  uint64 // found stale, and served so
+	Misses     uint64 // not found
+
+	Joins uint64 // waited for a load or fetch that another caller had begun
+
+	// Loads, in keys.
+	Loads      uint64 // asked of the loader
+	LoadErrors uint64 // failed, other than with ErrNotFound
+	LoadPanics uint64 // calls of the loader that panicked or called runtime.Goexit
+	Refreshes  uint64 // refreshes of stale values that were begun in the background
+
+	// Requests to other instances, in keys.
+	Fetches       uint64 // asked of another instance
+	FetchHits     uint64 // answered from that instance's memory
+	FetchFailures uint64 // requests to which an instance gave no usable answer
+	Takeovers     uint64 // loaded here because the instances that come first for the key did not answer
+	LastResorts   uint64 // loaded here, and not kept, because too many did not answer
+
+	// Requests by other instances, in keys.
+	Served     uint64 // asked for
+	ServedHits uint64 // of these, answered from memory
+
+	Sets, Removes, Clears uint64 // by this instance's callers; Removes in keys
+
+	Evictions uint64 // values that made room for others
+	Expired   uint64 // values that were dropped because their time was over
+	Rejected  uint64 // values that were too large to be kept
+
+	// What is held now.
+	Entries     int
+	Bytes       int64 // of keys, values and bookkeeping, mirrors included; at most MaxBytes
+	MirrorBytes int64 // of Bytes, what mirrors take
+	MaxBytes    int64
+	Flights     int // loads and fetches under way
+}
+
+// counters are the counters of Stats that are not the store's.
+type counters struct {
+	joins, loads, loadErrors, loadPanics, refreshes atomic.Uint64
+	fetches, fetchHits, fetchFailures               atomic.Uint64
+	takeovers, lastResorts, served, servedHits      atomic.Uint64
+	sets, removes, clears                           atomic.Uint64
+}
+
+// Stats returns the cache's figures. They are read one after the other while the cache is in use.
+func (c *Cache[K, V]) Stats() Stats {
+	u := c.store.Usage()
+	n := &c.count
+	return Stats{
+		Hits: u.Hits, MirrorHits: u.MirrorHits, StaleHits: u.StaleHits, Misses: u.Misses,
+		Joins: n.joins.Load(),
+		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), LoadPanics: n.loadPanics.Load(), Refreshes: n.refreshes.Load(),
+		Fetches: n.fetches.Load(), FetchHits: n.fetchHits.Load(), FetchFailures: n.fetchFailures.Load(),
+		Takeovers: n.takeovers.Load(), LastResorts: n.lastResorts.Load(),
+		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
+		Sets: n.sets.Load(), Removes: n.removes.Load(), Clears: n.clears.Load(),
+		Evictions: u.Evictions, Expired: u.Expired, Rejected: u.Rejected,
+		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, MaxBytes: c.cfg.MaxBytes, Flights: u.Flights,
+	}
+}
