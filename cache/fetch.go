@@ -44,9 +44,9 @@ func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) er
 				left = append(left, unanswered...)
 				if err != nil {
 					failed = append(failed, p)
-					if c.noteFailure(ctx, p, err) {
-						tries++
-					}
+				}
+				if len(unanswered) > 0 && c.counts(ctx, p, err) {
+					tries++
 				}
 			}
 			if len(groups) == 1 {
@@ -102,7 +102,8 @@ func (c *Cache[K, V]) fillHere(ctx context.Context, flights []*flight[V], member
 	})
 }
 
-// ask asks p for members of flights, and settles those that it answers.
+// ask asks p for members of flights, and settles those that it answers. An answer from p's memory that has
+// expired on its way is none.
 func (c *Cache[K, V]) ask(ctx context.Context, p Peer, flights []*flight[V], members []int, h how, carried map[string]string) (unanswered []int, err error) {
 	req := &GetRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Keys: make([]string, len(members)), Reload: h.reload, Carried: carried}
 	for j, i := range members {
@@ -111,28 +112,35 @@ func (c *Cache[K, V]) ask(ctx context.Context, p Peer, flights []*flight[V], mem
 	c.count.fetches.Add(uint64(len(members)))
 	// A mirror's term is counted from here, so that it needs no clock but this one's.
 	sent := c.store.Now()
-	answered := make([]bool, len(members))
+	answered, settled := 0, make([]bool, len(members))
 	err = p.Get(ctx, req, func(j int, a Answer) {
-		answered[j] = true
+		answered++
+		if !a.Loaded && c.store.Now() >= after(after(sent, max(a.TTL, 0)), max(a.Stale, 0)) {
+			return
+		}
+		settled[j] = true
 		it, err := c.fromAnswer(p.Addr(), req.Keys[j], a, sent)
 		c.store.Settle(flights[members[j]], it, err)
 	})
 	for j, i := range members {
-		if !answered[j] {
+		if !settled[j] {
 			unanswered = append(unanswered, i)
 		}
 	}
-	if err == nil && len(unanswered) > 0 {
-		err = fmt.Errorf("cache: %s left %d of %d keys unanswered", p.Addr(), len(unanswered), len(members))
+	if err == nil && answered < len(members) {
+		err = fmt.Errorf("cache: %s left %d of %d keys unanswered", p.Addr(), len(members)-answered, len(members))
 	}
 	return unanswered, err
 }
 
-// noteFailure takes note of a Peer that gave no answer, and reports whether that counts as a try.
-func (c *Cache[K, V]) noteFailure(ctx context.Context, p Peer, err error) bool {
+// counts reports whether it counts as a try that p left keys unanswered, with err or because its
+// answers came too late, and takes note of it.
+func (c *Cache[K, V]) counts(ctx context.Context, p Peer, err error) bool {
 	switch {
 	case ctx.Err() != nil: // we left
 		return false
+	case err == nil:
+		return true
 	case errors.Is(err, ErrUnknownCache), errors.Is(err, ErrVersionMismatch):
 		c.strangers.add(p)
 		return false

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/peers/peerstest"
 )
 
-// invalidations are the calls that promise G4, each as a function that invalidates key at instance i.
-var invalidations = map[string]func(f *fleet, i int, key string) error{
+// fleetInvalidations are the calls that promise G4, each as a function that invalidates key at instance i.
+var fleetInvalidations = map[string]func(f *fleet, i int, key string) error{
 	"Remove": func(f *fleet, i int, key string) error { return f.caches[i].Remove(f.t.Context(), "other", key) },
 	"Clear":  func(f *fleet, i int, _ string) error { return f.caches[i].Clear(f.t.Context()) },
 	"Set": func(f *fleet, i int, key string) error {
@@ -23,7 +23,7 @@ var invalidations = map[string]func(f *fleet, i int, key string) error{
 
 // forInvalidations runs test for each way to invalidate, called at each of three instances. Instance 0 owns key.
 func forInvalidations(t *testing.T, test func(f *fleet, key string, invalidate func())) {
-	for name, invalidate := range invalidations {
+	for name, invalidate := range fleetInvalidations {
 		for at, where := range []string{"owner", "reader", "bystander"} {
 			t.Run(name+" at the "+where, func(t *testing.T) {
 				inFleet(t, 3, nil, func(f *fleet) {
@@ -127,7 +127,7 @@ func TestG4OwnerIsFencedLast(t *testing.T) {
 			name = "joined"
 		}
 		t.Run(name, func(t *testing.T) {
-			for kind, invalidate := range invalidations {
+			for kind, invalidate := range fleetInvalidations {
 				t.Run(kind, func(t *testing.T) {
 					inFleet(t, 3, nil, func(f *fleet) {
 						key := f.ownedBy(0)
@@ -174,7 +174,7 @@ func TestG4OwnerIsFencedLast(t *testing.T) {
 
 // A Set whose value is still on its way to the owner when a Remove comes and goes must not bring its value back.
 func TestG4SetOvertakenByRemove(t *testing.T) {
-	for name, invalidate := range invalidations {
+	for name, invalidate := range fleetInvalidations {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 3, nil, func(f *fleet) {
 				key := f.ownedBy(0)
@@ -255,7 +255,7 @@ func TestFamilyConcurrentSetsAreNotCoalescedInTheFleet(t *testing.T) {
 
 func TestG4UnreachedInstanceIsNamed(t *testing.T) {
 	const mirrorTTL = 10 * time.Second
-	for name, invalidate := range invalidations {
+	for name, invalidate := range fleetInvalidations {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 4, func(_ int, c *config) { c.MirrorTTL = mirrorTTL }, func(f *fleet) {
 				key := f.ownedBy(0)
@@ -332,7 +332,7 @@ func TestHoldEndsWithTheInvalidation(t *testing.T) {
 }
 
 func TestInvalidationLeavesByItsContext(t *testing.T) {
-	for name := range invalidations {
+	for name := range fleetInvalidations {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, 3, nil, func(f *fleet) {
 				f.Hang(2)

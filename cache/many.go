@@ -17,10 +17,13 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	}
 	r := results[K, V]{values: make(map[K]V, len(keys))}
 	byOwner := make(map[Peer][]string)
-	seen := make(map[string]struct{})
+	missing := make(map[string]struct{})
 	for _, k := range keys {
 		key := string(k)
-		if _, ok := r.values[k]; ok {
+		_, got := r.values[k]
+		_, failed := r.errs[key]
+		_, missed := missing[key]
+		if got || failed || missed {
 			continue
 		}
 		if err := c.check(key); err != nil {
@@ -33,8 +36,8 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 		}
 		if it != nil {
 			r.add(key, it, nil)
-		} else if _, ok := seen[key]; !ok {
-			seen[key] = struct{}{}
+		} else {
+			missing[key] = struct{}{}
 			p := c.owner(key)
 			byOwner[p] = append(byOwner[p], key)
 		}

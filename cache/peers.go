@@ -55,10 +55,12 @@ type Responder interface {
 
 	// Fence drops what the instance holds of the keys, and makes sure that nothing that
 	// it began to load or fetch before is stored. A second delivery of a Fence must happen
-	// before its call returns, or not at all.
+	// before its call returns, or not at all. Of this and the calls below, a first delivery
+	// may come after a call that failed.
 	Fence(ctx context.Context, req *FenceRequest) error
 
-	// Release ends the hold of an earlier Fence. Losing one costs speed, never correctness.
+	// Release ends the hold of an earlier Fence. Losing one, or delivering it twice, costs speed
+	// at the most, never correctness.
 	Release(ctx context.Context, req *ReleaseRequest) error
 
 	// Store stores a value under the fence that its sender raised before. A request

@@ -1,0 +1,164 @@
+package peerstest
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/ring"
+)
+
+// An Instance is one process of a [Fleet]. It implements cache.Peers: give it to the caches of that process.
+// All methods may be called concurrently, and none of them blocks.
+type Instance struct {
+	fleet *Fleet
+	index int
+	name  string
+	links []*link // by the index of the other end; nil at index. Never changes.
+
+	view atomic.Pointer[view]
+
+	// Guarded by fleet.mu.
+	attached      map[string]*attachment
+	stopped, hung bool
+	lives         int // how often the process was killed; a call is bound to the life that it began in
+	group         int // of the partition; instances of different groups do not reach each other
+}
+
+var _ cache.Peers = (*Instance)(nil)
+
+// An attachment is a Responder under the name of its cache. Its address tells it from later ones of that name.
+type attachment struct{ responder cache.Responder }
+
+// A view is who one instance believes is there. It does not change.
+type view struct {
+	// placed computes the placement, once for all instances that have the view, when it is first
+	// needed: many tests never ask who owns a key.
+	placed func() *placement
+	others []cache.Peer
+}
+
+// A placement is what the instances of one view agree on.
+type placement struct {
+	table *ring.Table
+	index []int // the number of each member of the table in the fleet
+}
+
+// Index returns the number of the instance within its fleet.
+func (in *Instance) Index() int { return in.index }
+
+// Addr returns the instance's name, which is its address.
+func (in *Instance) Addr() string { return in.name }
+
+// String returns the name. Without it, printing an Instance would print the fleet, and race with it.
+func (in *Instance) String() string { return in.name }
+
+// Peer returns instance to as this one reaches it, whether or not it is in the view. It is
+// the same value that Owners and Others have for it.
+func (in *Instance) Peer(to int) cache.Peer { return in.fleet.link(in.index, to) }
+
+// Attach implements cache.Peers.
+func (in *Instance) Attach(name string, r cache.Responder) (detach func(), err error) {
+	if r == nil {
+		return nil, errors.New("peerstest: Attach with a nil Responder")
+	}
+	in.fleet.mu.Lock()
+	defer in.fleet.mu.Unlock()
+	if in.attached[name] != nil {
+		return nil, fmt.Errorf("peerstest: cache %q is attached to %s already", name, in.name)
+	}
+	a := &attachment{r}
+	in.attached[name] = a
+	return func() {
+		in.fleet.mu.Lock()
+		defer in.fleet.mu.Unlock()
+		if in.attached[name] == a {
+			delete(in.attached, name)
+		}
+	}, nil
+}
+
+// responder returns what is attached under name, or nil.
+func (in *Instance) responder(name string) cache.Responder {
+	in.fleet.mu.Lock()
+	defer in.fleet.mu.Unlock()
+	if a := in.attached[name]; a != nil {
+		return a.responder
+	}
+	return nil
+}
+
+// Owners implements cache.Peers. The view is the one that holds when the iteration begins.
+func (in *Instance) Owners(key string) iter.Seq[cache.Peer] {
+	return func(yield func(cache.Peer) bool) {
+		p := in.view.Load().placed()
+		for i := range p.table.Owners(key) {
+			if !yield(in.reach(p.index[i])) {
+				return
+			}
+		}
+	}
+}
+
+// reach returns instance i as in reaches it: nil for itself.
+func (in *Instance) reach(i int) cache.Peer {
+	if i == in.index {
+		return nil
+	}
+	return in.links[i]
+}
+
+// Others implements cache.Peers.
+func (in *Instance) Others() []cache.Peer { return in.view.Load().others }
+
+// SetView makes members the view of instance i. A view without i itself is allowed: i then owns nothing and
+// asks others for everything. An instance that is in nobody's view is still there: it asks and
+// answers like any other, as one that has just joined or left does. A member that comes twice counts once.
+func (f *Fleet) SetView(i int, members ...int) {
+	f.setViews(f.instances[i:i+1], members)
+}
+
+// SetViewAll makes members the view of every instance, those that are not among them included.
+func (f *Fleet) SetViewAll(members ...int) { f.setViews(f.instances, members) }
+
+func (f *Fleet) setViews(instances []*Instance, members []int) {
+	members = slices.Clone(members)
+	slices.Sort(members)
+	members = slices.Compact(members)
+	for _, i := range members {
+		_ = f.instances[i] // panics now, and not when the view is needed
+	}
+	placed := sync.OnceValue(func() *placement { return f.place(members) })
+	for _, in := range instances {
+		v := &view{placed: placed}
+		for _, i := range members {
+			if i != in.index {
+				v.others = append(v.others, in.links[i])
+			}
+		}
+		in.view.Store(v)
+	}
+}
+
+// place computes who owns what if members are there.
+func (f *Fleet) place(members []int) *placement {
+	ms := make([]ring.Member, len(members))
+	number := make(map[string]int)
+	for j, i := range members {
+		ms[j] = ring.Member{ID: f.instances[i].name}
+		number[ms[j].ID] = i
+	}
+	table, err := ring.New(ms...)
+	if err != nil {
+		panic(fmt.Sprintf("peerstest: %v", err))
+	}
+	p := &placement{table: table, index: make([]int, table.Len())}
+	for i := range p.index {
+		p.index[i] = number[table.Member(i).ID]
+	}
+	return p
+}

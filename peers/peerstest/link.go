@@ -1,0 +1,107 @@
+package peerstest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+)
+
+// ErrUnreachable is what errors.Is finds in the error of a call that got no answer: the instance
+// is stopped, or nothing came back within the time of [Fleet.SetDetection]. Whether the request
+// was executed is not known, unless errors.Is finds cache.ErrPeerDown too: then nothing was sent.
+var ErrUnreachable = errors.New("unreachable")
+
+// A link is an instance as another one reaches it. There is one for each pair of
+// instances, for ever, so that links are compared by their addresses.
+type link struct {
+	fleet    *Fleet
+	from, to *Instance
+
+	// Guarded by fleet.mu.
+	faults Faults
+	marked bool // by MarkDown
+	found  bool // a call failed while the link was blocked; cleared by the first that finds it open
+	counts Counts
+}
+
+var _ cache.Peer = (*link)(nil)
+
+// Addr implements cache.Peer.
+func (l *link) Addr() string { return l.to.name }
+
+// String returns both ends. Without it, printing a Peer would print the fleet, and race with it.
+func (l *link) String() string { return l.from.name + "->" + l.to.name }
+
+// Get implements cache.Responder. deliver runs on the caller's goroutine.
+func (l *link) Get(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+	sent := cloneGet(req)
+	m := Message{Kind: KindGet, Cache: sent.Cache, Keys: sent.Keys}
+	return l.call(ctx, m, deliver, func(ctx context.Context, r cache.Responder, deliver func(int, cache.Answer)) error {
+		return r.Get(ctx, cloneGet(sent), deliver)
+	})
+}
+
+// Fence implements cache.Responder.
+func (l *link) Fence(ctx context.Context, req *cache.FenceRequest) error {
+	sent := *req
+	sent.Keys = slices.Clone(req.Keys)
+	m := Message{Kind: KindFence, Cache: sent.Cache, Keys: sent.Keys, All: sent.All, Fence: sent.ID}
+	return l.call(ctx, m, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+		copied := sent
+		copied.Keys = slices.Clone(sent.Keys)
+		return r.Fence(ctx, &copied)
+	})
+}
+
+// Release implements cache.Responder.
+func (l *link) Release(ctx context.Context, req *cache.ReleaseRequest) error {
+	sent := *req
+	sent.Keys = slices.Clone(req.Keys)
+	m := Message{Kind: KindRelease, Cache: sent.Cache, Keys: slices.Clone(req.Keys), All: sent.All, Fence: sent.ID}
+	return l.call(ctx, m, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+		return r.Release(ctx, &sent)
+	})
+}
+
+// Store implements cache.Responder.
+func (l *link) Store(ctx context.Context, req *cache.StoreRequest) error {
+	sent := *req
+	sent.Value = bytes.Clone(req.Value)
+	m := Message{Kind: KindStore, Cache: sent.Cache, Keys: []string{sent.Key}, Fence: sent.Fence}
+	return l.call(ctx, m, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+		return r.Store(ctx, &sent)
+	})
+}
+
+func cloneGet(req *cache.GetRequest) *cache.GetRequest {
+	c := *req
+	c.Keys = slices.Clone(req.Keys)
+	c.Carried = maps.Clone(req.Carried)
+	return &c
+}
+
+// unreachable returns the error of a call that got no answer.
+func (l *link) unreachable(why string) error {
+	return fmt.Errorf("peerstest: %s is %w: %s", l.to.name, ErrUnreachable, why)
+}
+
+// down returns the error of a call that was not tried.
+func (l *link) down() error {
+	return fmt.Errorf("peerstest: %s is %w: %w", l.to.name, ErrUnreachable, cache.ErrPeerDown)
+}
+
+// flatten returns what is left of a responder's error when it has crossed the link. It is never the error of
+// a context: the responder's is not the caller's.
+func (l *link) flatten(err error) error {
+	for _, known := range []error{cache.ErrUnknownCache, cache.ErrVersionMismatch} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("peerstest: at %s: %w", l.to.name, known)
+		}
+	}
+	return fmt.Errorf("peerstest: at %s: %s", l.to.name, err)
+}

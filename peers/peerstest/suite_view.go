@@ -1,0 +1,211 @@
+package peerstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+)
+
+var attachChecks = []Check{
+	{"AttachTakenName", "Attach fails if the name is taken.", 2, checkAttachTaken},
+	{"Detach", "Attach makes r answer until detach is called.", 2, checkDetach},
+	{"UnknownCache", "A request for a name that nothing is attached to is answered with ErrUnknownCache.", 2, checkUnknownCache},
+	{"ManyCaches", "Attach makes r answer the requests that other instances make of the cache called name.", 3, checkManyCaches},
+}
+
+var viewChecks = []Check{
+	{"FleetOfOne", "Owners yields every instance of the current view once. A nil Peer stands for this process.", 1, checkFleetOfOne},
+	{"OwnersComplete", "Owners yields every instance of the current view once. A nil Peer stands for this process.", 5, checkOwnersComplete},
+	{"OwnersAgree", "The order is the same on every instance with the same view.", 5, checkOwnersAgree},
+	{"OwnersSpread", "Owners: keys in sequence spread over all instances as others do.", 4, checkOwnersSpread},
+	{"Others", "Others returns every instance of the current view but this one.", 4, checkOthers},
+	{"PeersComparable", "While an instance stays in the view, the same value stands for it.", 4, checkComparable},
+}
+
+func checkAttachTaken(f *fixture) {
+	f.attach(0, name, Responder{GetFunc: echo})
+	if detach, err := f.Peers[0].Attach(name, Responder{}); err == nil {
+		detach()
+		f.Errorf("Attach of a taken name returned no error")
+	}
+	f.get(f.peer(1, 0), "k") // the first still answers
+	f.attach(1, name, Responder{})
+}
+
+func checkDetach(f *fixture) {
+	p := f.peer(1, 0)
+	detach := f.attach(0, name, Responder{GetFunc: echo})
+	f.get(p, "k")
+	detach()
+	if _, err := f.try(f.ctx, p, &cache.GetRequest{Cache: name, Keys: []string{"k"}}); !errors.Is(err, cache.ErrUnknownCache) {
+		f.Errorf("Get after detach: %v; want ErrUnknownCache", err)
+	}
+	f.attach(0, name, Responder{GetFunc: echo})
+	f.get(p, "k")
+}
+
+func checkUnknownCache(f *fixture) {
+	f.attach(0, "another", Responder{GetFunc: echo})
+	p := f.peer(1, 0)
+	for _, m := range methods {
+		if err := m.call(f.ctx, p); !errors.Is(err, cache.ErrUnknownCache) || errors.Is(err, cache.ErrNotFound) {
+			f.Errorf("%s: %v; want ErrUnknownCache", m.name, err)
+		}
+	}
+	if answers, err := f.try(f.ctx, p, &cache.GetRequest{Cache: name, Keys: []string{"k"}}); len(answers) > 0 {
+		f.Errorf("Get delivered %v (and returned %v)", answers, err)
+	}
+}
+
+func checkManyCaches(f *fixture) {
+	names := []string{"users", "users2", "Users", "a b", "a/b", "ü", ".."}
+	for i := range f.Peers {
+		for _, n := range names {
+			f.attach(i, n, Responder{GetFunc: func(_ context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+				deliver(0, cache.Answer{Value: fmt.Appendf(nil, "%s@%d, asked for %s", n, i, req.Cache)})
+				return nil
+			}})
+		}
+	}
+	for from := range f.Peers {
+		for to := range f.Peers {
+			for _, n := range names {
+				if from == to {
+					continue
+				}
+				got := f.request(f.peer(from, to), &cache.GetRequest{Cache: n, Keys: []string{"k"}})
+				if want := fmt.Sprintf("%s@%d, asked for %s", n, to, n); string(got[0].Value) != want {
+					f.Errorf("%d asked %d for a key of cache %q and heard %q; want %q", from, to, n, got[0].Value, want)
+				}
+			}
+		}
+	}
+}
+
+func checkFleetOfOne(f *fixture) {
+	if others := f.Peers[0].Others(); len(others) != 0 {
+		f.Errorf("Others() = %v; want none", others)
+	}
+	for _, key := range anyKeys {
+		if owners := slices.Collect(f.Peers[0].Owners(key)); len(owners) != 1 || owners[0] != nil {
+			f.Fatalf("Owners(%.20q) = %v; want one nil", key, owners)
+		}
+	}
+}
+
+// owners returns the addresses of a key's owners as instance i sees them.
+func (f *fixture) owners(i int, key string) []string {
+	var addrs []string
+	for p := range f.Peers[i].Owners(key) {
+		if p == nil {
+			addrs = append(addrs, f.addrs[i])
+		} else {
+			addrs = append(addrs, p.Addr())
+		}
+	}
+	return addrs
+}
+
+func checkOwnersComplete(f *fixture) {
+	want := slices.Sorted(slices.Values(f.addrs))
+	for _, key := range append(sequence(50), anyKeys...) {
+		for i, peers := range f.Peers {
+			if got := slices.Sorted(slices.Values(f.owners(i, key))); !slices.Equal(got, want) {
+				f.Fatalf("Owners(%.20q) on instance %d are %v; want each of %v once", key, i, got, want)
+			}
+			selves := 0
+			for p := range peers.Owners(key) {
+				if p == nil {
+					selves++
+				}
+			}
+			if selves != 1 {
+				f.Fatalf("Owners(%.20q) on instance %d has %d nil Peers; want 1", key, i, selves)
+			}
+			for range peers.Owners(key) {
+				break // must be possible
+			}
+		}
+	}
+}
+
+func checkOwnersAgree(f *fixture) {
+	for _, key := range append(sequence(200), anyKeys...) {
+		want := f.owners(0, key)
+		for i := range f.Peers {
+			if got := f.owners(i, key); !slices.Equal(got, want) {
+				f.Fatalf("Owners(%.20q) are %v on instance %d, and %v on instance 0", key, got, i, want)
+			}
+		}
+	}
+}
+
+func checkOwnersSpread(f *fixture) {
+	const keys = 2000
+	owned, second := make(map[string]int), make(map[string]int)
+	for _, key := range sequence(keys) {
+		order := f.owners(0, key)
+		owned[order[0]]++
+		second[order[1]]++
+	}
+	fair := keys / len(f.Peers)
+	for _, addr := range f.addrs {
+		if n := owned[addr]; n < fair/2 || n > fair*2 {
+			f.Errorf("%s owns %d of %d keys in sequence; a fair share is %d", addr, n, keys, fair)
+		}
+		if n := second[addr]; n < fair/2 || n > fair*2 {
+			f.Errorf("%s is second for %d of %d keys in sequence; a fair share is %d", addr, n, keys, fair)
+		}
+	}
+}
+
+// sequence returns n keys as an application makes them.
+func sequence(n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = fmt.Sprintf("user:%d", 1000+i)
+	}
+	return keys
+}
+
+func checkOthers(f *fixture) {
+	for i, peers := range f.Peers {
+		var got []string
+		for _, p := range peers.Others() {
+			if p == nil {
+				f.Fatalf("Others() of instance %d has a nil Peer", i)
+			}
+			got = append(got, p.Addr())
+		}
+		want := slices.Delete(slices.Clone(f.addrs), i, i+1)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			f.Errorf("Others() of instance %d = %v; want %v", i, got, want)
+		}
+	}
+}
+
+func checkComparable(f *fixture) {
+	for i, peers := range f.Peers {
+		known := make(map[string]cache.Peer)
+		for _, p := range peers.Others() {
+			known[p.Addr()] = p
+		}
+		for _, p := range peers.Others() {
+			if p != known[p.Addr()] {
+				f.Fatalf("Others() of instance %d has two values for %s", i, p.Addr())
+			}
+		}
+		for _, key := range sequence(20) {
+			for p := range peers.Owners(key) {
+				if p != nil && p != known[p.Addr()] {
+					f.Fatalf("Owners() and Others() of instance %d have two values for %s", i, p.Addr())
+				}
+			}
+		}
+	}
+}
