@@ -115,7 +115,7 @@ func (c *Cache[K, V]) ask(ctx context.Context, p Peer, flights []*flight[V], mem
 	answered, settled := 0, make([]bool, len(members))
 	err = p.Get(ctx, req, func(j int, a Answer) {
 		answered++
-		if !a.Loaded && c.store.Now() >= after(after(sent, max(a.TTL, 0)), max(a.Stale, 0)) {
+		if c.late(a, sent) {
 			return
 		}
 		settled[j] = true
@@ -131,6 +131,15 @@ func (c *Cache[K, V]) ask(ctx context.Context, p Peer, flights []*flight[V], mem
 		err = fmt.Errorf("cache: %s left %d of %d keys unanswered", p.Addr(), len(members)-answered, len(members))
 	}
 	return unanswered, err
+}
+
+// late reports whether an answer to a request that was sent then was in a memory there, and has expired since.
+func (c *Cache[K, V]) late(a Answer, sent memory.Instant) bool {
+	left := max(a.TTL, 0)
+	if left < Forever {
+		left += max(a.Stale, 0)
+	}
+	return !a.Loaded && left > 0 && c.store.Now() >= after(sent, left)
 }
 
 // counts reports whether it counts as a try that p left keys unanswered, with err or because its

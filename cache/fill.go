@@ -18,6 +18,8 @@ func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) err
 		case c.loads <- struct{}{}:
 			defer func() { <-c.loads }()
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil { // even if there is a turn: nobody waits any more
 			return fmt.Errorf("cache: no turn for a load of %q, %d are under way (MaxLoads): %w", flights[0].Key, c.cfg.MaxLoads, context.Cause(ctx))
 		}
 	}

@@ -357,3 +357,15 @@ func TestInvalidationLeavesByItsContext(t *testing.T) {
 		})
 	}
 }
+
+func TestSetInAFleetWithoutOthers(t *testing.T) {
+	inFleet(t, 1, nil, func(f *fleet) {
+		f.get(0, "k")
+		if err := f.caches[0].Set(f.t.Context(), "k", cache.Entry[string]{Value: "set"}); err != nil {
+			f.t.Error(err)
+		}
+		if v := f.get(0, "k"); v != "set" {
+			f.t.Errorf("Get = %q", v)
+		}
+	})
+}

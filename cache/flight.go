@@ -135,7 +135,11 @@ func (c *Cache[K, V]) launch(run *singleflight.Run, kind memory.Kind, flights []
 	ctx, cancel := context.WithTimeout(run.Context(), limit)
 	// Even if the work does not heed ctx, those who wait do not wait for longer.
 	timer := time.AfterFunc(limit, func() {
-		rest(fmt.Errorf("cache: the load of %q took longer than %v: %w", flights[0].Key, limit, context.DeadlineExceeded))
+		turn := ""
+		if kind == memory.Fill && c.loads != nil {
+			turn = fmt.Sprintf(" with the wait for its turn (MaxLoads: %d)", c.cfg.MaxLoads)
+		}
+		rest(fmt.Errorf("cache: the load of %q took longer than %v%s: %w", flights[0].Key, limit, turn, context.DeadlineExceeded))
 	})
 	singleflight.Go(func() (struct{}, error) {
 		return struct{}{}, work(ctx, flights, h)

@@ -28,6 +28,9 @@ const (
 // If instances could not be reached, it returns an *UnreachedError that names them, and all others
 // have been invalidated. Remove blocks on ctx, and for at most 5 s for each 4,096 keys.
 func (c *Cache[K, V]) Remove(ctx context.Context, keys ...K) error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
 	batch := make([]string, 0, min(len(keys), fenceKeys))
 	size := 0
 	var errs []error
@@ -90,18 +93,18 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 		return err
 	}
 	it.Loaded = false
-	if c.cfg.Peers == nil {
+	owner := c.owner(string(key))
+	f := c.newFence(ctx, []string{string(key)})
+	if owner == nil && len(f.peers) == 0 {
 		c.store.Put(string(key), it)
 		return nil
 	}
 	var encoded []byte
-	owner := c.owner(string(key))
 	if owner != nil {
 		if encoded, err = c.cfg.Codec.Append(nil, e.Value); err != nil {
 			return &EncodeError{Key: string(key), Err: err}
 		}
 	}
-	f := c.newFence(ctx, []string{string(key)})
 	err = f.raise()
 	switch {
 	case owner == nil:

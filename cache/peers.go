@@ -141,8 +141,9 @@ const Forever time.Duration = 1<<63 - 1
 // not know is an error to it, like StatusLoadFailed.
 type Status uint8
 
+// The values of Status.
 const (
-	StatusOK           Status = 0
+	StatusOK           Status = 0 // Value has it
 	StatusNotFound     Status = 1 // the loader returned ErrNotFound
 	StatusLoadFailed   Status = 2 // the loader returned another error
 	StatusLoadPanicked Status = 3 // the loader panicked, or called runtime.Goexit

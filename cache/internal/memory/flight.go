@@ -34,7 +34,7 @@ func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Fligh
 		// the one who asked for it, and to nobody who asks later.
 		f = start()
 		f.private = true
-		sh.private[f] = struct{}{}
+		sh.alone[f] = struct{}{}
 		return nil, f, true
 	}
 	if f = sh.flights[k]; f != nil {
@@ -69,7 +69,7 @@ func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 		room = s.reserve(sh, f.Key, hash, item)
 	}
 	sh.mu.Lock()
-	delete(sh.private, f)
+	delete(sh.alone, f)
 	if k := (flightKey{f.Key, f.kind}); sh.flights[k] == f {
 		delete(sh.flights, k)
 		if err == nil {
@@ -89,7 +89,7 @@ func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 func (s *Store[V]) Pass(f *Flight[V], item *Item[V], err error) {
 	sh, _ := s.shard(f.Key)
 	sh.mu.Lock()
-	delete(sh.private, f)
+	delete(sh.alone, f)
 	if k := (flightKey{f.Key, f.kind}); sh.flights[k] == f {
 		delete(sh.flights, k)
 	}
@@ -104,13 +104,10 @@ func (s *Store[V]) Close() []*Flight[V] {
 	for _, sh := range s.shards {
 		sh.mu.Lock()
 		sh.closed = true
-		for _, f := range sh.flights {
-			flights = append(flights, f)
-		}
-		for f := range sh.private {
-			flights = append(flights, f)
-		}
 		s.dropAllLocked(sh)
+		for f := range sh.alone {
+			flights = append(flights, f)
+		}
 		sh.mu.Unlock()
 	}
 	return flights
@@ -124,5 +121,8 @@ func (s *Store[V]) dropAllLocked(sh *shard[V]) {
 		p.init()
 	}
 	sh.entries = make(map[string]*entry[V])
+	for _, f := range sh.flights {
+		sh.alone[f] = struct{}{}
+	}
 	sh.flights = make(map[flightKey]*Flight[V])
 }

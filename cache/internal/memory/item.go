@@ -31,6 +31,7 @@ type Item[V any] struct {
 // for a fill, and a fill waits for the origin alone.
 type Kind uint8
 
+// The kinds of flights.
 const (
 	Fill    Kind = iota // loads from the origin
 	Fetch               // asks another instance

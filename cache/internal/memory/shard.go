@@ -10,9 +10,9 @@ type shard[V any] struct {
 	entries  map[string]*entry[V]
 	policies [classes]s3fifo[V]
 	flights  map[flightKey]*Flight[V]
-	private  map[*Flight[V]]struct{}
-	fences   map[string]*fence // by key; a nil *fence is none
-	every    fence             // on every key
+	alone    map[*Flight[V]]struct{} // under way, and joined by nobody: private ones, and those that were detached
+	fences   map[string]*fence       // by key; a nil *fence is none
+	every    fence                   // on every key
 	closed   bool
 
 	hits, mirrorHits, staleHits, misses, expired uint64
@@ -22,7 +22,7 @@ func newShard[V any]() *shard[V] {
 	sh := &shard[V]{
 		entries: make(map[string]*entry[V]),
 		flights: make(map[flightKey]*Flight[V]),
-		private: make(map[*Flight[V]]struct{}),
+		alone:   make(map[*Flight[V]]struct{}),
 		fences:  make(map[string]*fence),
 	}
 	for c := range sh.policies {
@@ -35,7 +35,10 @@ func newShard[V any]() *shard[V] {
 // stored. sh.mu must be held.
 func (sh *shard[V]) detachLocked(key string) {
 	for k := range kinds {
-		delete(sh.flights, flightKey{key, k})
+		if f := sh.flights[flightKey{key, k}]; f != nil {
+			delete(sh.flights, flightKey{key, k})
+			sh.alone[f] = struct{}{}
+		}
 	}
 }
 
@@ -69,7 +72,7 @@ func (s *Store[V]) Usage() Usage {
 		u.Misses += sh.misses
 		u.Expired += sh.expired
 		u.Entries += len(sh.entries)
-		u.Flights += len(sh.flights) + len(sh.private)
+		u.Flights += len(sh.flights) + len(sh.alone)
 		sh.mu.Unlock()
 	}
 	return u

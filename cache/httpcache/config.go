@@ -1,0 +1,162 @@
+package httpcache
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+)
+
+// Limits and defaults. A zero field of a Config means the default of its name.
+const (
+	DefaultName           = "http"
+	DefaultMaxObjectBytes = 8 << 20
+	DefaultMaxFills       = 256
+
+	// maxObjectShare is the share of MaxBytes that MaxObjectBytes may be: 1/maxObjectShare. The
+	// cache keeps no larger value.
+	maxObjectShare = 5
+)
+
+// Config describes a Handler. Only Origin is required; every zero field has the default
+// that stands beside it.
+type Config struct {
+	// Origin is the URL of the origin: http or https, with a host and nothing behind it. Required.
+	Origin string
+
+	// Transport sends the requests to the origin. It must not follow redirects, add credentials, or
+	// decompress what it was not asked to (http.Transport.DisableCompression).
+	// nil: one of the Handler's own, without proxies, with bounded connections and time-outs.
+	Transport http.RoundTripper
+
+	// Instance names this instance in Cache-Status and in the Via that the origin sees, to whoever asks: printable
+	// ASCII without quotes, backslashes and parentheses. "": it is not named.
+	Instance string
+
+	// Name names the cache within the fleet. "": DefaultName.
+	Name string
+
+	// Peers connects the cache to the other instances, which must have the same Origin.
+	// nil: a fleet of one.
+	Peers cache.Peers
+
+	// MaxBytes bounds what the cache keeps in this process's memory, in bytes.
+	// 0: cache.DefaultMaxBytes. At least cache.MinMaxBytes.
+	MaxBytes int64
+
+	// MaxObjectBytes bounds the header and body of a response that is stored, in bytes. Larger ones pass
+	// through. At most a fifth of MaxBytes. 0: DefaultMaxObjectBytes, or that fifth if it is less.
+	MaxObjectBytes int64
+
+	// MirrorTTL is how long an instance may serve its copy of what another one owns.
+	// 0: cache.DefaultMirrorTTL. Negative: it keeps none.
+	MirrorTTL time.Duration
+
+	// FillTimeout bounds each fill, from the wait for its turn to the last byte of the body.
+	// 0: cache.DefaultLoadTimeout.
+	FillTimeout time.Duration
+
+	// MaxFills bounds how many fills this instance has under way, each of which may
+	// hold MaxObjectBytes. Others wait for their turn. 0: DefaultMaxFills.
+	MaxFills int
+
+	// Logger reports what clients are not told: why the origin or an instance did not answer. nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// withDefaults returns c with every zero field set to its default, and the parsed Origin; or an error
+// that names every field that is wrong, but for those that cache.New looks at. c is a
+// copy: the caller's is not changed.
+func (c Config) withDefaults() (Config, *url.URL, error) {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("httpcache: Config."+format, args...))
+	}
+	origin, err := parseOrigin(c.Origin)
+	if err != nil {
+		bad("Origin: %w", err)
+	}
+	if strings.ContainsFunc(c.Instance, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\()`, r) }) {
+		bad(`Instance is %q: use printable ASCII without quotes, backslashes and parentheses`, c.Instance)
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = cache.DefaultMaxBytes
+	}
+	switch most := c.MaxBytes / maxObjectShare; {
+	case c.MaxObjectBytes < 0 || c.MaxObjectBytes > most && c.MaxBytes >= cache.MinMaxBytes:
+		bad("MaxObjectBytes is %d: use 1 to %d, a fifth of MaxBytes, or 0 for the default", c.MaxObjectBytes, most)
+	case c.MaxObjectBytes == 0:
+		c.MaxObjectBytes = min(DefaultMaxObjectBytes, most)
+	}
+	if c.FillTimeout < 0 {
+		bad("FillTimeout is %v: use a positive duration, or 0 for the default of %v", c.FillTimeout, cache.DefaultLoadTimeout)
+	}
+	if c.MaxFills < 0 {
+		bad("MaxFills is %d: use a positive number, or 0 for the default of %d", c.MaxFills, DefaultMaxFills)
+	}
+	if c.MaxFills == 0 {
+		c.MaxFills = DefaultMaxFills
+	}
+	if c.Name == "" {
+		c.Name = DefaultName
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, origin, errors.Join(errs...)
+}
+
+// parseOrigin returns the scheme and host of an origin: in lower case, without the scheme's own port.
+func parseOrigin(raw string) (*url.URL, error) {
+	if raw == "" {
+		return nil, errors.New("the URL is empty: use one such as http://10.0.0.9:8080")
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		if ue := (*url.Error)(nil); errors.As(err, &ue) {
+			err = ue.Err // without the URL, which may hold a password
+		}
+		return nil, fmt.Errorf("the URL does not parse: %w; use one such as http://10.0.0.9:8080", err)
+	}
+	switch {
+	case u.User != nil:
+		return nil, errors.New("the URL has a user or a password: leave it out, a shared cache has no credentials of its own")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("the URL %q does not begin with http:// or https://", raw)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("the URL %q has no host: use one such as http://10.0.0.9:8080", raw)
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(raw, "#"):
+		return nil, fmt.Errorf("the URL %q has something behind its host: leave it out, paths go to the origin as clients send them", raw)
+	}
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	switch {
+	case port != "" && (u.Scheme != "http" || port != "80") && (u.Scheme != "https" || port != "443"):
+		host = net.JoinHostPort(host, port)
+	case strings.Contains(host, ":"):
+		host = "[" + host + "]"
+	}
+	return &url.URL{Scheme: u.Scheme, Host: host}, nil
+}
+
+// newTransport returns the Transport for a Config without one.
+func newTransport() *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                  nil, // the origin is near, and the environment's proxy is for the world
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  time.Minute,
+		IdleConnTimeout:        90 * time.Second,
+		MaxConnsPerHost:        1024,
+		MaxIdleConns:           256,
+		MaxIdleConnsPerHost:    256,
+		MaxResponseHeaderBytes: 256 << 10,
+		DisableCompression:     true,
+	}
+}

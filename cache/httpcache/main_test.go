@@ -1,0 +1,133 @@
+package httpcache
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/seed-0f2aaebe/fleetcache/peers/peerstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A fakeOrigin is a Transport that needs no sockets. It counts its requests.
+type fakeOrigin struct {
+	answer   func(*http.Request) (*http.Response, error)
+	requests atomic.Int64
+}
+
+func (o *fakeOrigin) RoundTrip(r *http.Request) (*http.Response, error) {
+	o.requests.Add(1)
+	resp, err := o.answer(r)
+	if resp != nil {
+		resp.Request = r
+		if r.Method == http.MethodHead {
+			resp.Body = http.NoBody
+		}
+	}
+	return resp, err
+}
+
+// origin returns a fakeOrigin that always gives the same response: header fields as lines, an empty one, and the body.
+func origin(status int, lines ...string) *fakeOrigin {
+	return &fakeOrigin{answer: func(*http.Request) (*http.Response, error) { return response(status, lines...), nil }}
+}
+
+func response(status int, lines ...string) *http.Response {
+	raw := fmt.Sprintf("HTTP/1.1 %d x\r\n%s", status, strings.Join(lines, "\r\n"))
+	if !strings.Contains(raw, "\r\n\r\n") {
+		raw += "\r\n\r\n"
+	}
+	_, body, _ := strings.Cut(raw, "\r\n\r\n")
+	head := strings.ToLower(raw[:len(raw)-len(body)])
+	if !strings.Contains(head, "content-length:") && !strings.Contains(head, "transfer-encoding:") && !strings.Contains(head, "connection: close") {
+		raw = strings.Replace(raw, "x\r\n", fmt.Sprintf("x\r\nContent-Length: %d\r\n", len(body)), 1)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(raw)), nil)
+	if err != nil {
+		panic(err)
+	}
+	return resp
+}
+
+// start returns a Handler that the test closes. Without an Origin it gets one.
+func start(t testing.TB, cfg Config) *Handler {
+	t.Helper()
+	if cfg.Origin == "" {
+		cfg.Origin = "http://origin.test"
+	}
+	h, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return h
+}
+
+// startFleet returns n Handlers, called a, b and so on, that are a fleet in memory.
+func startFleet(t testing.TB, n int, cfg Config) (*peerstest.Fleet, []*Handler) {
+	t.Helper()
+	fleet := peerstest.NewFleet(n)
+	hs := make([]*Handler, n)
+	for i := range hs {
+		cfg.Instance, cfg.Peers = string(rune('a'+i)), fleet.Instance(i)
+		hs[i] = start(t, cfg)
+	}
+	return fleet, hs
+}
+
+// ownerOf returns the index of the fleet's instance that owns the URL's key.
+func ownerOf(fleet *peerstest.Fleet, h *Handler, url string) int {
+	for p := range fleet.Instance(0).Owners(h.prefix + url) {
+		if p == nil {
+			return 0
+		}
+		for i := range fleet.Len() {
+			if fleet.Instance(i).Addr() == p.Addr() {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// do sends a request without sockets. Header fields are lines.
+func do(h http.Handler, method, url string, lines ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "http://client-side-name"+url, nil)
+	for _, l := range lines {
+		name, value, _ := strings.Cut(l, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func get(h http.Handler, url string, lines ...string) *httptest.ResponseRecorder {
+	return do(h, http.MethodGet, url, lines...)
+}
+
+// serveHTTP serves h on a socket and returns its URL, and a client that ends with the test.
+func serveHTTP(t testing.TB, h http.Handler) (string, *http.Client) {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL, s.Client()
+}
+
+func readAll(t testing.TB, r io.ReadCloser) string {
+	t.Helper()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	return string(b)
+}

@@ -1,0 +1,29 @@
+package httpcache
+
+import (
+	"net/http"
+	"strings"
+)
+
+// addStatus adds our member to the Cache-Status of header (RFC 9211), behind those that are there. peer is the
+// instance that the response came from, if not this one. The values in header are not
+// written to: they may be the cache's.
+func (h *Handler) addStatus(header http.Header, params, peer string) {
+	member := "fleetcache; " + params + h.status
+	if peer != "" {
+		member += `; peer="` + quotable(peer) + `"`
+	}
+	old := header["Cache-Status"]
+	header["Cache-Status"] = append(old[:len(old):len(old)], member)
+}
+
+// quotable returns s as it may stand in a quoted string: addresses have nothing that would have
+// to be escaped, unless somebody is up to something.
+func quotable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '?'
+		}
+		return r
+	}, s)
+}
