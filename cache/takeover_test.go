@@ -201,3 +201,17 @@ func TestSetStoresWithTheOwner(t *testing.T) {
 		t.Errorf("Set: %v, want an UnreachedError: the value is not stored", err)
 	}
 }
+
+// What expired on its way is as good as no answer.
+func TestG7AnAnswerThatExpiredOnItsWayIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner := &fakePeer{addr: "owner"}
+		owner.get = func(_ context.Context, _ *cache.GetRequest, deliver func(int, cache.Answer)) error {
+			time.Sleep(4 * time.Second)
+			deliver(0, cache.Answer{Value: []byte("old"), TTL: 3 * time.Second, Stale: time.Second})
+			return nil
+		}
+		c, _ := asking(t, stringConfig{}, owner, nil)
+		wantGet(t, c, "k", "k#1")
+	})
+}
