@@ -12,6 +12,7 @@ import (
 // A Kind is what a call asks for.
 type Kind int
 
+// The methods of cache.Responder.
 const (
 	KindGet Kind = iota + 1
 	KindFence

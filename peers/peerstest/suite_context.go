@@ -134,7 +134,7 @@ func checkCancelOne(f *fixture) {
 	await(f, asked, "a request at the Responder")
 	await(f, asked, "the other request at the Responder")
 	cancel()
-	await(f, leaves, "the Get whose context has ended")
+	_ = await(f, leaves, "the Get whose context has ended")
 	close(answer)
 	if err := await(f, stays, "the other Get"); err != nil {
 		f.Errorf("the Get that was not cancelled: %v", err)

@@ -166,7 +166,7 @@ func checkRequestIsCopied(f *fixture) {
 	done := start(func() error { return a.get(ctx, f.peer(0, 1), req) })
 	await(f, asked, "the request at the Responder")
 	cancel()
-	await(f, done, "Get, whose context has ended")
+	_ = await(f, done, "Get, whose context has ended")
 	req.Keys[0], req.Keys[1] = "changed", "too"
 	req.Carried["tenant"] = "other"
 	close(changed)

@@ -125,7 +125,7 @@ func checkGetUnanswered(f *fixture) {
 
 func checkGetLateAnswer(f *fixture) {
 	asked, late, returned := make(chan struct{}, 4), make(chan struct{}), make(chan struct{}, 4)
-	f.attach(1, name, Responder{GetFunc: func(_ context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+	f.attach(1, name, Responder{GetFunc: func(_ context.Context, _ *cache.GetRequest, deliver func(int, cache.Answer)) error {
 		defer func() { returned <- struct{}{} }()
 		deliver(0, cache.Answer{Value: []byte("in time")})
 		asked <- struct{}{}
@@ -196,7 +196,7 @@ func checkConcurrent(f *fixture) {
 			}
 		})
 	}
-	await(f, start(func() error {
+	_ = await(f, start(func() error {
 		wg.Wait()
 		return nil
 	}), "concurrent calls")
