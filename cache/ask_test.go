@@ -165,7 +165,7 @@ func TestG7MirrorTermCountsFromSending(t *testing.T) {
 				if s := c.Stats(); s.MirrorHits != 1 || s.MirrorBytes == 0 || s.MirrorBytes != s.Bytes {
 					t.Errorf("%d mirror hits, %d of %d bytes are mirrors", s.MirrorHits, s.MirrorBytes, s.Bytes)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				wantPeek(t, c, "k", "")
 				wantGet(t, c, "k", "3")
 			})

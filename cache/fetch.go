@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -214,19 +215,17 @@ type strangers struct {
 func (s *strangers) add(p Peer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(s.until, func(_ Peer, until time.Time) bool { return !now.Before(until) })
 	if s.until == nil {
 		s.until = make(map[Peer]time.Time)
 	}
-	s.until[p] = time.Now().Add(strangerTime)
+	s.until[p] = now.Add(strangerTime)
 }
 
 func (s *strangers) contains(p Peer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until, ok := s.until[p]
-	if ok && !time.Now().Before(until) {
-		delete(s.until, p)
-		ok = false
-	}
-	return ok
+	return ok && time.Now().Before(until)
 }

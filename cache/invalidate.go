@@ -26,7 +26,7 @@ const (
 // wait for it, and its result is not stored. Removes are never coalesced.
 //
 // If instances could not be reached, it returns an *UnreachedError that names them, and all others
-// have been invalidated. Remove blocks on ctx, and for at most 5 s for each 4,096 keys.
+// have been invalidated. Remove blocks on ctx, and for at most 10 s for each 4,096 keys.
 func (c *Cache[K, V]) Remove(ctx context.Context, keys ...K) error {
 	if c.closed.Load() {
 		return ErrClosed

@@ -190,7 +190,7 @@ func TestServeStore(t *testing.T) {
 		wantPeek(t, c, "k", "V")
 		time.Sleep(11*time.Second - 1)
 		wantPeek(t, c, "k", "V")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantPeek(t, c, "k", "")
 		store("overtaken", 3, cache.StoreRequest{Fence: 2, Value: []byte("V"), TTL: cache.Forever})
 		wantPeek(t, c, "overtaken", "")

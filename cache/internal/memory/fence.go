@@ -2,8 +2,8 @@ package memory
 
 // Bounds of what fences take. Past them they grow coarser, never weaker.
 const (
-	maxHolds  = 8    // on one key
-	maxFences = 1024 // keys in one shard
+	maxHolds  = 8   // on one key
+	maxFences = 256 // keys in one shard
 )
 
 // A fence is what remains of the invalidations of a key, while they are under way in the fleet.
@@ -89,7 +89,7 @@ func (s *Store[V]) Fence(id uint64, until Instant, keys ...string) {
 
 func (s *Store[V]) fenceKey(id uint64, until Instant, key string) {
 	now := s.Now()
-	sh, _ := s.shard(key)
+	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if e := sh.entries[key]; e != nil {
@@ -98,31 +98,31 @@ func (s *Store[V]) fenceKey(id uint64, until Instant, key string) {
 	sh.detachLocked(key)
 	if until <= now {
 		// No hold, and so no PutFenced under it; but it supersedes those before.
-		if f := sh.fences[key]; f != nil {
+		if f := sh.fences[hash]; f != nil {
 			f.sole = 0
 		}
 		return
 	}
-	f := sh.fences[key]
+	f := sh.fences[hash]
 	if f == nil {
 		if len(sh.fences) >= maxFences {
 			sh.dropFencesLocked(now)
 		}
 		if len(sh.fences) >= maxFences {
-			sh.every.raise(0, until, now, false)
+			sh.every.raise(id, until, now, false)
 			return
 		}
 		f = new(fence)
-		sh.fences[key] = f
+		sh.fences[hash] = f
 	}
 	f.raise(id, until, now, !sh.every.held(now))
 }
 
 // dropFencesLocked forgets the fences whose holds are over. sh.mu must be held.
 func (sh *shard[V]) dropFencesLocked(now Instant) {
-	for key, f := range sh.fences {
+	for hash, f := range sh.fences {
 		if !f.held(now) {
-			delete(sh.fences, key)
+			delete(sh.fences, hash)
 		}
 	}
 }
@@ -147,20 +147,21 @@ func (s *Store[V]) FenceAll(id uint64, until Instant) {
 // IsSole reports whether PutFenced under the fence id would store: no other fence of key was under way
 // since id was raised here, and its hold is still on.
 func (s *Store[V]) IsSole(key string, id uint64) bool {
-	sh, _ := s.shard(key)
+	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.fences[key].isSole(id, s.Now())
+	return sh.fences[hash].isSole(id, s.Now())
 }
 
 // Release ends the hold of the fence id on keys.
 func (s *Store[V]) Release(id uint64, keys ...string) {
 	for _, key := range keys {
-		sh, _ := s.shard(key)
+		sh, hash := s.shard(key)
 		sh.mu.Lock()
-		if f := sh.fences[key]; f != nil && f.release(id) {
-			delete(sh.fences, key)
+		if f := sh.fences[hash]; f != nil && f.release(id) {
+			delete(sh.fences, hash)
 		}
+		sh.every.release(id) // it may have had to hold the whole shard
 		sh.mu.Unlock()
 	}
 }

@@ -138,7 +138,7 @@ func TestRelease(t *testing.T) {
 		t.Error("the hold did not end")
 	}
 	s.FenceAll(3, later)
-	s.Release(3, "k")
+	s.Release(2, "k")
 	if joins() {
 		t.Error("a release of a key ended a hold on every key")
 	}
@@ -249,6 +249,17 @@ func TestFencesAreBounded(t *testing.T) {
 		begin(t, s, memory.Fetch, "4999", false)
 		if _, _, started := tryBegin(t, s, memory.Fetch, "4999", false); started {
 			t.Error("a hold outlasts its time")
+		}
+		until = s.Now() + memory.Instant(time.Hour)
+		var keys []string
+		for i := range 5000 {
+			keys = append(keys, fmt.Sprint(i))
+		}
+		s.Fence(7, until, keys...) // more than there are fences
+		s.Release(7, keys...)
+		begin(t, s, memory.Fetch, "x", false)
+		if _, _, started := tryBegin(t, s, memory.Fetch, "x", false); started {
+			t.Error("the hold of a large fence was not released")
 		}
 	})
 }

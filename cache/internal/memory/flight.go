@@ -16,7 +16,7 @@ func NewFlight[V any](run *singleflight.Run, kind Kind, key string) *Flight[V] {
 // With reload, it does not look for an item. After Close it returns nothing at all.
 func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Flight[V]) (item *Item[V], f *Flight[V], started bool) {
 	now := s.Now()
-	sh, _ := s.shard(key)
+	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.closed {
@@ -29,7 +29,7 @@ func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Fligh
 		}
 	}
 	k := flightKey{key, kind}
-	if kind != Fill && sh.heldLocked(key, now) {
+	if kind != Fill && sh.heldLocked(hash, now) {
 		// What comes from another instance during a hold may be old: it goes to
 		// the one who asked for it, and to nobody who asks later.
 		f = start()
@@ -48,11 +48,11 @@ func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Fligh
 
 // BeginRefresh is Begin with reload, but returns nil where a flight is under way.
 func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) *Flight[V] {
-	sh, _ := s.shard(key)
+	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	k := flightKey{key, kind}
-	if sh.closed || sh.flights[k] != nil || kind != Fill && sh.heldLocked(key, s.Now()) {
+	if sh.closed || sh.flights[k] != nil || kind != Fill && sh.heldLocked(hash, s.Now()) {
 		return nil
 	}
 	f := start()

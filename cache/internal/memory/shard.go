@@ -11,7 +11,7 @@ type shard[V any] struct {
 	policies [classes]s3fifo[V]
 	flights  map[flightKey]*Flight[V]
 	alone    map[*Flight[V]]struct{} // under way, and joined by nobody: private ones, and those that were detached
-	fences   map[string]*fence       // by key; a nil *fence is none
+	fences   map[uint64]*fence       // by hash of the key: keys that collide are fenced together; a nil *fence is none
 	every    fence                   // on every key
 	closed   bool
 
@@ -23,7 +23,7 @@ func newShard[V any]() *shard[V] {
 		entries: make(map[string]*entry[V]),
 		flights: make(map[flightKey]*Flight[V]),
 		alone:   make(map[*Flight[V]]struct{}),
-		fences:  make(map[string]*fence),
+		fences:  make(map[uint64]*fence),
 	}
 	for c := range sh.policies {
 		sh.policies[c].init()
@@ -42,9 +42,9 @@ func (sh *shard[V]) detachLocked(key string) {
 	}
 }
 
-// heldLocked reports whether a hold is on key. sh.mu must be held.
-func (sh *shard[V]) heldLocked(key string, now Instant) bool {
-	return sh.every.held(now) || sh.fences[key].held(now)
+// heldLocked reports whether a hold is on the key with that hash. sh.mu must be held.
+func (sh *shard[V]) heldLocked(hash uint64, now Instant) bool {
+	return sh.every.held(now) || sh.fences[hash].held(now)
 }
 
 // Usage is how a Store is doing.

@@ -149,7 +149,7 @@ func (s *Store[V]) PutFenced(key string, id uint64, item *Item[V]) bool {
 	room := s.reserve(sh, key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if !sh.fences[key].isSole(id, s.Now()) {
+	if !sh.fences[hash].isSole(id, s.Now()) {
 		s.budgets[item.class()].release(room)
 		return false
 	}
