@@ -1,0 +1,25 @@
+package peers
+
+import "sync/atomic"
+
+// epochs counts how often a peer's view was another than this instance's.
+type epochs struct {
+	mismatches atomic.Uint64
+	logged     atomic.Uint64 // the epoch that was logged last
+}
+
+// note compares the epoch that came with a message from the instance named name. Each epoch is logged when
+// it is first seen; during a rollout instances differ for a while, and nothing else comes of it.
+func (e *epochs) note(p *Pool, name string, theirs uint64) {
+	ours := p.Epoch()
+	if theirs == ours {
+		if e.logged.Load() != theirs {
+			e.logged.Store(theirs)
+		}
+		return
+	}
+	e.mismatches.Add(1)
+	if e.logged.Swap(theirs) != theirs {
+		p.log.Info("fleetcache: an instance has another view of the members", "peer", name, "epoch", theirs, "own", ours)
+	}
+}

@@ -1,0 +1,256 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+)
+
+// A Request is what one instance asks of another.
+type Request struct {
+	Verb  Verb
+	Epoch uint64 // of the sender's view
+	// Timeout is how long the answer may take, counted by the receiver from its receipt.
+	// cache.Forever: the sender waits for as long as it takes.
+	Timeout time.Duration
+
+	// The one that Verb names is set. A ping has none.
+	Get     *cache.GetRequest
+	Fence   *cache.FenceRequest
+	Release *cache.ReleaseRequest
+	Store   *cache.StoreRequest
+
+	// MaxValue is, with a get, the longest value that the sender takes, in bytes.
+	MaxValue uint64
+}
+
+// AppendRequest appends the encoding of q to dst. It fails, with an error that wraps ErrTooLarge,
+// if q breaks a limit of the format.
+func AppendRequest(dst []byte, q *Request) ([]byte, error) {
+	dst = append(dst, Version, byte(q.Verb))
+	head := func(flag byte, set bool) {
+		if !set {
+			flag = 0
+		}
+		dst = append(dst, flag)
+		dst = binary.BigEndian.AppendUint64(dst, q.Epoch)
+		dst = appendDuration(dst, q.Timeout)
+	}
+	switch q.Verb {
+	case Ping:
+		head(0, false)
+		return dst, nil
+	case Get:
+		head(flagReload, q.Get.Reload)
+		dst = binary.AppendUvarint(dst, q.MaxValue)
+		return appendGet(dst, q.Get)
+	case Fence:
+		f := q.Fence
+		head(flagAll, f.All)
+		dst = appendString(dst, f.Cache)
+		dst = binary.BigEndian.AppendUint64(dst, f.ID)
+		dst = appendDuration(dst, f.Hold)
+		return appendInvalidated(dst, f.Cache, f.Keys, f.All)
+	case Release:
+		f := q.Release
+		head(flagAll, f.All)
+		dst = appendString(dst, f.Cache)
+		dst = binary.BigEndian.AppendUint64(dst, f.ID)
+		return appendInvalidated(dst, f.Cache, f.Keys, f.All)
+	case Store:
+		head(0, false)
+		return appendStore(dst, q.Store)
+	}
+	return dst, fmt.Errorf("unknown %v", q.Verb)
+}
+
+func appendKeys(dst []byte, keys []string) ([]byte, error) {
+	if err := checkKeyCount(uint64(len(keys))); err != nil {
+		return dst, err
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(keys)))
+	for _, k := range keys {
+		if err := checkKeyLen(uint64(len(k))); err != nil {
+			return dst, err
+		}
+		dst = appendString(dst, k)
+	}
+	return dst, nil
+}
+
+func appendGet(dst []byte, g *cache.GetRequest) ([]byte, error) {
+	if err := errors.Join(checkName("the cache's name", g.Cache), checkName("the version", g.Version)); err != nil {
+		return dst, err
+	}
+	dst = appendString(dst, g.Cache)
+	dst = appendString(dst, g.Version)
+	dst, err := appendCarried(dst, g.Carried)
+	if err != nil {
+		return dst, err
+	}
+	return appendKeys(dst, g.Keys)
+}
+
+func appendCarried(dst []byte, m map[string]string) ([]byte, error) {
+	if err := checkCarriedCount(uint64(len(m))); err != nil {
+		return dst, err
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(m)))
+	if len(m) == 0 {
+		return dst, nil
+	}
+	total := uint64(0)
+	keys := make([]string, 0, len(m))
+	for k, v := range m {
+		keys = append(keys, k)
+		total += uint64(len(k)) + uint64(len(v))
+	}
+	if err := checkCarriedBytes(total); err != nil {
+		return dst, err
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		dst = appendString(dst, k)
+		dst = appendString(dst, m[k])
+	}
+	return dst, nil
+}
+
+func appendInvalidated(dst []byte, name string, keys []string, all bool) ([]byte, error) {
+	if err := checkName("the cache's name", name); err != nil {
+		return dst, err
+	}
+	if all && len(keys) > 0 {
+		return dst, errAllAndKeys
+	}
+	return appendKeys(dst, keys)
+}
+
+var errAllAndKeys = errors.New("it names keys and stands for all of them")
+
+func appendStore(dst []byte, s *cache.StoreRequest) ([]byte, error) {
+	err := errors.Join(checkName("the cache's name", s.Cache), checkName("the version", s.Version), checkKeyLen(uint64(len(s.Key))))
+	if err != nil {
+		return dst, err
+	}
+	dst = appendString(dst, s.Cache)
+	dst = appendString(dst, s.Version)
+	dst = appendString(dst, s.Key)
+	dst = binary.BigEndian.AppendUint64(dst, s.Fence)
+	dst = appendDuration(dst, s.TTL)
+	dst = appendDuration(dst, s.Stale)
+	dst = appendSize(dst, s.Size)
+	return append(dst, s.Value...), nil
+}
+
+// DecodeRequest decodes a request. Only the Value of a store aliases b.
+func DecodeRequest(b []byte) (*Request, error) {
+	r := reader{b: b}
+	if v := r.byte(); r.err == nil && v != Version {
+		return nil, fmt.Errorf("request: it has version %d of the format and this instance knows %d", v, Version)
+	}
+	q := &Request{Verb: Verb(r.byte())}
+	var known byte
+	switch q.Verb {
+	case Get, Fence, Release: // flagReload and flagAll are the same bit
+		known = flagReload
+	}
+	flags := r.flags(known)
+	q.Epoch = r.fixed64()
+	q.Timeout = r.duration()
+	if r.err == nil {
+		r.body(q, flags)
+	}
+	if err := r.end(); err != nil {
+		return nil, fmt.Errorf("%v request: %w", q.Verb, err)
+	}
+	return q, nil
+}
+
+func (r *reader) body(q *Request, flags byte) {
+	switch q.Verb {
+	case Ping:
+	case Get:
+		q.MaxValue = r.uvarint()
+		q.Get = &cache.GetRequest{
+			Cache:   r.name("the cache's name"),
+			Version: r.name("the version"),
+			Reload:  flags&flagReload != 0,
+			Carried: r.carried(),
+			Keys:    r.keys(),
+		}
+	case Fence:
+		q.Fence = &cache.FenceRequest{
+			Cache: r.name("the cache's name"),
+			ID:    r.fixed64(),
+			Hold:  r.duration(),
+			Keys:  r.keys(),
+			All:   flags&flagAll != 0,
+		}
+		r.checkAll(q.Fence.All, q.Fence.Keys)
+	case Release:
+		q.Release = &cache.ReleaseRequest{
+			Cache: r.name("the cache's name"),
+			ID:    r.fixed64(),
+			Keys:  r.keys(),
+			All:   flags&flagAll != 0,
+		}
+		r.checkAll(q.Release.All, q.Release.Keys)
+	case Store:
+		q.Store = &cache.StoreRequest{
+			Cache:   r.name("the cache's name"),
+			Version: r.name("the version"),
+			Key:     r.string(checkKeyLen),
+			Fence:   r.fixed64(),
+			TTL:     r.duration(),
+			Stale:   r.duration(),
+			Size:    r.size(),
+			Value:   r.rest(),
+		}
+	default:
+		r.fail(errors.New("this instance does not know the verb"))
+	}
+}
+
+func (r *reader) checkAll(all bool, keys []string) {
+	if all && len(keys) > 0 {
+		r.fail(errAllAndKeys)
+	}
+}
+
+func (r *reader) carried() map[string]string {
+	n := r.uvarint()
+	if r.err != nil || n == 0 {
+		return nil
+	}
+	if err := checkCarriedCount(n); err != nil {
+		r.fail(err)
+		return nil
+	}
+	m := make(map[string]string, n)
+	left := uint64(MaxCarriedBytes)
+	within := func(n uint64) error {
+		if n > left {
+			return checkCarriedBytes(MaxCarriedBytes + n - left)
+		}
+		left -= n
+		return nil
+	}
+	prev := ""
+	for i := range n {
+		k, v := r.string(within), r.string(within)
+		if r.err != nil {
+			return nil
+		}
+		if i > 0 && k <= prev {
+			r.fail(errors.New("the carried keys are not in ascending order"))
+			return nil
+		}
+		m[k], prev = v, k
+	}
+	return m
+}

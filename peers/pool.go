@@ -1,0 +1,255 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
+	"github.com/seed-0f2aaebe/fleetcache/peers/ring"
+)
+
+// A Pool is an instance's place in the fleet: it knows the members, asks them, and answers them.
+// It implements cache.Peers and http.Handler. Its methods may be called concurrently.
+type Pool struct {
+	cfg        Config // with defaults
+	self       string // cfg.Self
+	instance   instanceID
+	log        *slog.Logger
+	client     *http.Client
+	ownClient  bool
+	signer     *signer // of the Secret; nil if there is none
+	tlsOnly    bool    // certificates are the only credential
+	challenger *challenger
+	started    time.Time
+
+	view     atomic.Pointer[view]
+	attached sync.Map // name of a cache -> *attachment
+	closed   atomic.Bool
+	traffic  traffic
+
+	monitor *monitor
+	stop    context.CancelFunc
+	stopped chan struct{} // closed when the monitor has ended
+
+	setMu sync.Mutex // makes Sets one after the other
+}
+
+// A view is who is there, and who owns what. It is immutable; Set replaces it.
+type view struct {
+	table  *ring.Table
+	byRank []cache.Peer // by the table's indexes; nil for this instance
+	peers  map[string]*peer
+	others []cache.Peer
+}
+
+type attachment struct{ r cache.Responder }
+
+var (
+	_ cache.Peers  = (*Pool)(nil)
+	_ http.Handler = (*Pool)(nil)
+)
+
+// New returns a Pool whose only member is this instance. Mount it at the path of Config.Self,
+// DefaultPath in general, and tell it the members by Set. It needs no network before that. The
+// error names every field of the Config that is wrong, and how to mend it.
+func New(cfg Config) (*Pool, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{
+		cfg:        cfg,
+		self:       cfg.Self,
+		instance:   newInstanceID(),
+		log:        cfg.Logger,
+		tlsOnly:    cfg.tlsOnly(),
+		challenger: newChallenger(),
+		started:    time.Now(),
+		monitor:    newMonitor(cfg.PingTimeout),
+		stopped:    make(chan struct{}),
+	}
+	if len(cfg.Secret) > 0 {
+		p.signer = newSigner(cfg.Secret)
+	}
+	p.cfg.Secret = nil // which nobody needs any more
+	p.client, p.ownClient = cfg.client()
+	if err := p.Set(); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	go func() {
+		defer close(p.stopped)
+		p.monitor.run(ctx)
+	}()
+	return p, nil
+}
+
+// Set makes the members the fleet. It takes the list that every instance is given: whether or not it
+// names this instance, this instance is a member. Peers whose URL stays keep their connections and what is
+// known of their health; calls to peers that leave run to their end. Set connects to nobody,
+// and returns when the new view is in place. It fails, and changes nothing, if a URL is wrong or
+// listed twice, a Weight is out of range, or an http URL is listed where certificates are the credential;
+// the error names every such member.
+func (p *Pool) Set(members ...Member) error {
+	p.setMu.Lock()
+	defer p.setMu.Unlock()
+	placed, err := p.place(members)
+	if err != nil {
+		return err
+	}
+	table, err := ring.New(placed...)
+	if err != nil {
+		return fmt.Errorf("peers: Set: %w", err)
+	}
+	old := p.view.Load()
+	v := &view{table: table, peers: make(map[string]*peer, len(placed))}
+	for _, m := range table.Members() {
+		if m.ID == p.self {
+			v.byRank = append(v.byRank, nil)
+			continue
+		}
+		var pr *peer
+		if old != nil {
+			pr = old.peers[m.ID]
+		}
+		if pr == nil {
+			pr = newPeer(p, m.ID)
+		}
+		v.peers[m.ID] = pr
+		v.byRank = append(v.byRank, pr)
+		v.others = append(v.others, pr)
+	}
+	p.view.Store(v)
+	if old == nil {
+		return nil
+	}
+	for url, pr := range old.peers {
+		if v.peers[url] == nil {
+			pr.health.leave()
+		}
+	}
+	if old.table.Epoch() != table.Epoch() {
+		p.log.Info("fleetcache: new view", "members", table.Len(), "epoch", table.Epoch())
+	}
+	return nil
+}
+
+// place checks the members and returns them for the ring, this instance among them.
+func (p *Pool) place(members []Member) ([]ring.Member, error) {
+	var errs []error
+	placed := make([]ring.Member, 0, len(members)+1)
+	spelled := make(map[string]string, len(members)+1) // by normalised URL
+	for _, m := range members {
+		url, err := normalize(m.URL)
+		if err == nil {
+			err = checkScheme(url, p.tlsOnly)
+		}
+		switch other, twice := spelled[url]; {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("peers: Set: member %q: %w", m.URL, err))
+			continue
+		case twice && other != m.URL:
+			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice, also as %q: list each instance once", m.URL, other))
+			continue
+		case twice:
+			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice: list each instance once", m.URL))
+			continue
+		}
+		if m.Weight < 0 || m.Weight > ring.MaxWeight {
+			errs = append(errs, fmt.Errorf("peers: Set: member %q: Weight is %d: use 1 to %d, or 0 for 1", m.URL, m.Weight, ring.MaxWeight))
+		}
+		spelled[url] = m.URL
+		placed = append(placed, ring.Member{ID: url, Weight: m.Weight})
+	}
+	if _, ok := spelled[p.self]; !ok {
+		placed = append(placed, ring.Member{ID: p.self, Weight: p.cfg.Weight})
+	}
+	return placed, errors.Join(errs...)
+}
+
+// Close ends the Pool: calls to peers that are under way and all later ones fail with ErrClosed, and requests
+// of other instances are answered so that they stop asking. Requests that are being served
+// run on. It closes the idle connections of the Pool's own Client, and waits a second at most, for pings to
+// end. Closing again does nothing. The error is nil.
+func (p *Pool) Close() error {
+	p.closed.Store(true)
+	p.stop()
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case <-p.stopped:
+	case <-timer.C: // a Transport of the caller's that does not heed its context
+	}
+	if p.ownClient {
+		p.client.CloseIdleConnections()
+	}
+	return nil
+}
+
+// Attach implements cache.Peers: r answers what other instances ask of the cache called name, until
+// detach is called. It fails if the name is taken or the Pool is closed.
+func (p *Pool) Attach(name string, r cache.Responder) (detach func(), err error) {
+	switch {
+	case p.closed.Load():
+		return nil, fmt.Errorf("peers: cache %q cannot be attached: %w", name, ErrClosed)
+	case len(name) > wire.MaxName:
+		return nil, fmt.Errorf("peers: the cache's name has %d bytes: use at most %d", len(name), wire.MaxName)
+	}
+	a := &attachment{r}
+	if _, taken := p.attached.LoadOrStore(name, a); taken {
+		return nil, fmt.Errorf("peers: a cache called %q is attached already: give each cache a Name of its own, or close the other one first", name)
+	}
+	return func() { p.attached.CompareAndDelete(name, a) }, nil
+}
+
+// Owners implements cache.Peers. The order is that of the view at the time of the call.
+func (p *Pool) Owners(key string) iter.Seq[cache.Peer] {
+	v := p.view.Load()
+	return func(yield func(cache.Peer) bool) {
+		for i := range v.table.Owners(key) {
+			if !yield(v.byRank[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Others implements cache.Peers.
+func (p *Pool) Others() []cache.Peer { return p.view.Load().others }
+
+// Self returns this instance's URL, in the one spelling by which the fleet knows it.
+func (p *Pool) Self() string { return p.self }
+
+// Epoch returns the digest of the members and their weights. Instances with the same one
+// agree on the owner of every key.
+func (p *Pool) Epoch() uint64 { return p.view.Load().table.Epoch() }
+
+// Owner returns the URL of the instance that owns key, for people to read. It may be down.
+func (p *Pool) Owner(key string) string {
+	t := p.view.Load().table
+	return t.Member(t.Owner(key)).ID
+}
+
+func (p *Pool) credentialFor(to *peer) credential {
+	return credential{to: to.url, from: p.self, instance: p.instance}
+}
+
+// minRequestBytes is how long a request may be at least, so that a small
+// MaxValueBytes leaves room for many keys.
+const minRequestBytes = 4 << 20
+
+// maxRequest is how long a request may be: a value and what stands before it, or a list of keys.
+func (p *Pool) maxRequest() int {
+	return max(p.cfg.MaxValueBytes+cache.MaxKeyBytes+4<<10, minRequestBytes)
+}
+
+func (p *Pool) now() time.Duration { return time.Since(p.started) }

@@ -1,0 +1,175 @@
+package peers
+
+import (
+	"bufio"
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
+)
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
+
+// A replyReader reads the reply to a request that was signed with req.
+type replyReader struct {
+	p      *peer
+	src    source
+	br     *bufio.Reader
+	signed bool
+	req    mac
+	seq    uint64
+	heard  func()
+}
+
+// readReply hands each answer in body to deliver and returns what the reply's end says, or what is
+// wrong with it. Nothing is delivered that is not genuine.
+func (p *peer) readReply(body io.Reader, q *wire.Request, req mac, deliver func(int, cache.Answer), heard func()) (verdict, error) {
+	r := &replyReader{p: p, src: source{r: body}, br: readers.Get().(*bufio.Reader), req: req, heard: heard}
+	r.br.Reset(&r.src)
+	defer func() {
+		r.br.Reset(nil)
+		readers.Put(r.br)
+	}()
+	signed, err := wire.ReadPreface(r.br)
+	if err != nil {
+		return failed, r.broken(err)
+	}
+	if p.pool.signer != nil && !signed {
+		return failed, p.fault(ErrNotAuthentic, "does not prove that it has the Secret: is Secret set there too, or has another program its address?", nil)
+	}
+	r.signed = signed && p.pool.signer != nil
+	return r.frames(q, deliver, signed)
+}
+
+// frames reads up to the end, and sees to it that each key was answered once.
+func (r *replyReader) frames(q *wire.Request, deliver func(int, cache.Answer), signed bool) (verdict, error) {
+	keys := 0
+	if q.Verb == wire.Get {
+		keys = len(q.Get.Keys)
+	}
+	limit := q.MaxValue + wire.AnswerOverhead
+	done := make([]bool, keys)
+	for left := keys; ; left-- {
+		f, err := r.next(limit, signed)
+		if err != nil {
+			var e *Error
+			if errors.As(err, &e) {
+				return failed, err
+			}
+			return failed, r.broken(err)
+		}
+		r.heard()
+		switch f.Type {
+		case wire.TypeAnswer:
+			i, a, err := wire.DecodeAnswer(f.Payload, keys)
+			if err == nil && done[i] {
+				err = fmt.Errorf("answer: key %d was answered twice", i)
+			}
+			if err != nil {
+				return failed, r.broken(err)
+			}
+			done[i] = true
+			deliver(i, a)
+		case wire.TypeEnd:
+			return r.end(f.Payload, left)
+		default:
+			return failed, r.broken(fmt.Errorf("reply: unknown frame %d; does the instance run a newer program?", f.Type))
+		}
+	}
+}
+
+// next returns the next frame, if it is genuine.
+func (r *replyReader) next(limit uint64, signed bool) (wire.Frame, error) {
+	f, err := wire.ReadFrame(r.br, limit, signed)
+	if err != nil || !r.signed {
+		return f, err
+	}
+	want := r.p.pool.signer.frame(&r.req, r.seq, f.Type, nil, f.Payload)
+	if !hmac.Equal(f.Signature, want[:]) {
+		return f, r.p.fault(ErrNotAuthentic, "sent a reply that is not signed with the Secret: was it changed on the way, or has another program its address?", nil)
+	}
+	r.seq++
+	return f, nil
+}
+
+// end returns what a reply says that ended with left keys unanswered.
+func (r *replyReader) end(payload []byte, left int) (verdict, error) {
+	e, err := wire.DecodeEnd(payload)
+	if err == nil {
+		// This also lets the connection be used again.
+		if n, rerr := r.br.Read(make([]byte, 1)); n > 0 {
+			err = errors.New("reply: something follows its end")
+		} else if rerr != io.EOF {
+			err = rerr
+		}
+	}
+	if err != nil {
+		return failed, r.broken(err)
+	}
+	p := r.p
+	p.epochs.note(p.pool, p.url, e.Epoch)
+	if e.Code == wire.OK && left > 0 {
+		return failed, r.broken(fmt.Errorf("reply: %d keys were not answered", left))
+	}
+	return p.codeError(e)
+}
+
+func (r *replyReader) broken(err error) error {
+	if r.src.err != nil && r.src.err != io.EOF {
+		return r.p.fault(ErrUnreachable, "broke off its reply", notContexts(r.src.err))
+	}
+	return r.p.fault(ErrProtocol, "sent a reply that makes no sense", err)
+}
+
+// A source keeps the error that ended a body, so that a broken connection is told from a broken reply.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
+}
+
+// codeError returns the error that the end of a reply stands for, nil for OK.
+func (p *peer) codeError(e wire.End) (verdict, error) {
+	said := ""
+	if e.Message != "" {
+		said = ": " + e.Message
+	}
+	fault := func(v verdict, kind error, format string, args ...any) (verdict, error) {
+		return v, p.fault(kind, fmt.Sprintf(format, args...), nil)
+	}
+	switch e.Code {
+	case wire.OK:
+		return answered, nil
+	case wire.UnknownCache:
+		return fault(answered, cache.ErrUnknownCache, "has no cache of this name%s", said)
+	case wire.VersionMismatch:
+		return fault(answered, cache.ErrVersionMismatch, "runs another Version of this cache%s", said)
+	case wire.BadRequest:
+		return fault(answered, ErrBadRequest, "does not understand the request (do both run compatible programs?)%s", said)
+	case wire.TooLarge:
+		return fault(answered, ErrTooLarge, "takes no request of this size (raise Config.MaxValueBytes there)%s", said)
+	case wire.Overloaded:
+		return fault(answered, ErrOverloaded, "serves too many requests already (add instances, or raise Config.MaxInFlight there)%s", said)
+	case wire.Misdirected:
+		return fault(final, ErrMisdirected, "is an instance whose Config.Self is %s: list each instance under its own Self", e.Message)
+	case wire.Self:
+		return fault(final, ErrSelf, "is this instance itself, whose Self is %s: list one address per instance", p.pool.self)
+	case wire.Closed:
+		return fault(final, ErrClosed, "is shutting down")
+	case wire.Timeout:
+		return answered, &Error{Peer: p.url, Kind: context.DeadlineExceeded, Detail: "ran out of the time that the request had"}
+	}
+	return fault(answered, ErrFailed, "failed to serve the request%s", said)
+}

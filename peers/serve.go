@@ -1,0 +1,273 @@
+package peers
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
+)
+
+// ServeHTTP answers the requests of other instances, which are POSTs, and tells people and probes by GET
+// and HEAD that a Pool is here. The path is the program's business.
+func (p *Pool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodPost:
+		p.servePost(w, r)
+	case http.MethodGet, http.MethodHead:
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		h.Set("Cache-Control", "no-store")
+		json.NewEncoder(w).Encode(map[string]any{
+			"name": "fleetcache", "protocol": wire.Version, "epoch": fmt.Sprintf("%016x", p.Epoch()),
+		})
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		http.Error(w, "fleetcache: use GET, or be a member of the fleet", http.StatusMethodNotAllowed)
+	}
+}
+
+func (p *Pool) servePost(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	// Whoever sends a body slowly holds a connection, credential or not.
+	wait := p.cfg.ReadTimeout + time.Duration(min(max(r.ContentLength, 0), int64(p.maxRequest()))>>20)*time.Second
+	rc.SetReadDeadline(time.Now().Add(wait)) // what does not support it, does not
+	if r.Header.Get("Content-Type") != contentType {
+		// A page in somebody's browser cannot send this type without asking first.
+		p.traffic.rejectedGarbage.Add(1)
+		http.Error(w, "fleetcache: this address is for the members of the fleet", http.StatusUnsupportedMediaType)
+		return
+	}
+	in, why := p.admit(r)
+	if why != "" {
+		p.refuse(w, why, in.mac)
+		return
+	}
+	if in.mac != nil && p.now()-in.made > challengeLife/2 {
+		setChallenge(w.Header(), p.challenger.issue(p.now()))
+	}
+	reply := newReplyWriter(p, w, rc, in.mac)
+	code, message := p.serve(reply, r, &in.credential)
+	reply.end(wire.End{Code: code, Epoch: p.Epoch(), Message: message})
+}
+
+// incoming is what is known of a request before its body is read.
+type incoming struct {
+	credential
+	mac  *mac          // what it was signed with, be it right or not; nil if nothing is signed
+	made time.Duration // when its challenge was
+}
+
+// admit looks whether r has the fleet's credential.
+func (p *Pool) admit(r *http.Request) (in incoming, why refusal) {
+	in.to, in.from = r.Header.Get(headerTo), r.Header.Get(headerFrom)
+	hasID := decodeHex(in.instance[:], r.Header.Get(headerInstance))
+	switch {
+	case p.cfg.Authorize != nil:
+		if err := p.cfg.Authorize(r); err != nil {
+			p.warn("a request was refused by Config.Authorize", r, "err", err)
+			return in, refusedCertificate
+		}
+	case p.tlsOnly && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0):
+		p.warn("a request without a verified TLS certificate was refused", r)
+		return in, refusedCertificate
+	}
+	if p.signer == nil {
+		return in, ""
+	}
+	got, ok := in.parseAuth(r.Header.Get(headerAuth))
+	if !ok || !hasID {
+		return in, refusedUnsigned
+	}
+	in.mac = &got
+	now := p.now()
+	if in.made, ok = p.challenger.check(&in.challenge, now); !ok {
+		return in, refusedStale
+	}
+	if want := p.signer.request(&in.credential); !hmac.Equal(got[:], want[:]) {
+		p.warn("a request was refused that is signed with another Secret", r)
+		return in, refusedSecret
+	}
+	return in, p.challenger.use(&in.challenge, in.made, in.number, now)
+}
+
+func decodeHex(dst []byte, value string) bool {
+	if len(value) != hex.EncodedLen(len(dst)) {
+		return false
+	}
+	_, err := hex.Decode(dst, []byte(value))
+	return err == nil
+}
+
+// refuse answers a request that does not have the credential. Nothing was executed of it.
+func (p *Pool) refuse(w http.ResponseWriter, why refusal, m *mac) {
+	p.traffic.rejectedAuth.Add(1)
+	h := w.Header()
+	h.Set("WWW-Authenticate", "Fleetcache")
+	h.Set(headerRefusal, string(why))
+	if p.signer != nil && why != refusedCertificate {
+		ch := p.challenger.issue(p.now())
+		setChallenge(h, ch)
+		if m != nil {
+			proof := p.signer.refusal(m, why, &ch)
+			h.Set(headerProof, base64url.EncodeToString(proof[:]))
+		}
+	}
+	w.WriteHeader(http.StatusUnauthorized)
+}
+
+// warn logs what may come from anybody, at most once in ten seconds.
+func (p *Pool) warn(what string, r *http.Request, args ...any) {
+	now := int64(p.now()) + 1
+	last := p.traffic.lastWarning.Load()
+	if last != 0 && now-last < int64(10*time.Second) || !p.traffic.lastWarning.CompareAndSwap(last, now) {
+		return
+	}
+	p.log.Warn("fleetcache: "+what, append([]any{"from", r.RemoteAddr, "says", r.Header.Get(headerFrom)}, args...)...)
+}
+
+// serve serves a request that has the credential, and returns what the end of its reply says.
+func (p *Pool) serve(reply *replyWriter, r *http.Request, c *credential) (wire.Code, string) {
+	t := &p.traffic
+	switch {
+	case c.instance == p.instance:
+		return wire.Self, p.self
+	case c.to != p.self:
+		t.rejectedGarbage.Add(1)
+		return wire.Misdirected, p.self
+	case p.closed.Load():
+		return wire.Closed, ""
+	}
+	defer t.inFlight.Add(-1)
+	if t.inFlight.Add(1) > int64(p.cfg.MaxInFlight) {
+		t.rejectedLimit.Add(1)
+		return wire.Overloaded, ""
+	}
+	body, code, message := p.readBody(reply.w, r)
+	if code != wire.OK {
+		t.rejectedLimit.Add(1)
+		return code, message
+	}
+	// The deadline was for the body. From here on, the end of reading means that the client left.
+	reply.rc.SetReadDeadline(time.Time{})
+	if p.signer != nil && sha256.Sum256(body) != c.body {
+		t.rejectedGarbage.Add(1)
+		return wire.BadRequest, "the body is not the one that was signed"
+	}
+	q, err := wire.DecodeRequest(body)
+	if err != nil {
+		t.rejectedGarbage.Add(1)
+		return wire.BadRequest, err.Error()
+	}
+	if pr := p.view.Load().peers[c.from]; pr != nil {
+		pr.epochs.note(p, pr.url, q.Epoch)
+	} else {
+		t.strangers.note(p, c.from, q.Epoch)
+	}
+	t.served.Add(1)
+	return p.execute(r.Context(), reply, q)
+}
+
+// readBody reads a body into memory that is its caller's.
+func (p *Pool) readBody(w http.ResponseWriter, r *http.Request) ([]byte, wire.Code, string) {
+	limit := p.maxRequest()
+	tooLarge := fmt.Sprintf("it takes %d bytes at most", limit)
+	if r.ContentLength > int64(limit) {
+		return nil, wire.TooLarge, tooLarge
+	}
+	size := 4 << 10
+	if r.ContentLength >= 0 {
+		size = min(int(r.ContentLength), 64<<10) // more once it is there
+	}
+	body := http.MaxBytesReader(w, r.Body, int64(limit))
+	b := make([]byte, 0, size+1) // one more, to see the end without growing
+	for {
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF:
+			return b, wire.OK, ""
+		case errors.As(err, new(*http.MaxBytesError)):
+			return nil, wire.TooLarge, tooLarge
+		case err != nil:
+			return nil, wire.BadRequest, "it did not arrive as a whole, or in time: " + err.Error()
+		}
+		if len(b) == cap(b) {
+			b = append(make([]byte, 0, min(2*cap(b), limit+1)), b...)
+		}
+	}
+}
+
+// execute hands q to the cache that it is for.
+func (p *Pool) execute(ctx context.Context, reply *replyWriter, q *wire.Request) (code wire.Code, message string) {
+	if q.Verb == wire.Ping {
+		return wire.OK, ""
+	}
+	name := cacheOf(q)
+	a, ok := p.attached.Load(name)
+	if !ok {
+		return wire.UnknownCache, ""
+	}
+	if q.Timeout != cache.Forever {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, q.Timeout)
+		defer cancel()
+	}
+	defer func() {
+		if v := recover(); v != nil { // http.ErrAbortHandler too: the connection is fine
+			p.traffic.panics.Add(1)
+			p.log.Error("fleetcache: a cache panicked", "cache", name, "panic", v, "stack", string(debug.Stack()))
+			code, message = wire.Failed, fmt.Sprintf("panic: %v", v)
+		}
+	}()
+	return codeOf(ctx, respond(ctx, a.(*attachment).r, reply, q))
+}
+
+func cacheOf(q *wire.Request) string {
+	switch q.Verb {
+	case wire.Get:
+		return q.Get.Cache
+	case wire.Fence:
+		return q.Fence.Cache
+	case wire.Release:
+		return q.Release.Cache
+	}
+	return q.Store.Cache
+}
+
+func respond(ctx context.Context, r cache.Responder, reply *replyWriter, q *wire.Request) error {
+	switch q.Verb {
+	case wire.Get:
+		reply.expect(len(q.Get.Keys), q.MaxValue)
+		return r.Get(ctx, q.Get, reply.answer)
+	case wire.Fence:
+		return r.Fence(ctx, q.Fence)
+	case wire.Release:
+		return r.Release(ctx, q.Release)
+	}
+	return r.Store(ctx, q.Store)
+}
+
+// codeOf returns the code for what a Responder returned.
+func codeOf(ctx context.Context, err error) (wire.Code, string) {
+	switch {
+	case err == nil:
+		return wire.OK, ""
+	case errors.Is(err, cache.ErrUnknownCache):
+		return wire.UnknownCache, ""
+	case errors.Is(err, cache.ErrVersionMismatch):
+		return wire.VersionMismatch, err.Error()
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+		return wire.Timeout, err.Error()
+	}
+	return wire.Failed, err.Error()
+}
