@@ -19,8 +19,11 @@ type Cache[K ~string, V any] struct {
 	count  counters
 
 	strangers strangers
+	warnAt    atomic.Int64 // the Instant before which warn is silent
 
-	closed atomic.Bool
+	closed  atomic.Bool
+	closing context.Context // ends with Close
+	close   context.CancelFunc
 }
 
 type (
@@ -41,12 +44,14 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 		raw:    rawBytes[V](),
 		detach: func() {},
 	}
+	c.closing, c.close = context.WithCancel(context.Background())
 	if cfg.MaxLoads > 0 {
 		c.loads = make(chan struct{}, cfg.MaxLoads)
 	}
 	if cfg.Peers != nil {
 		c.detach, err = cfg.Peers.Attach(cfg.Name, responder[K, V]{c})
 		if err != nil {
+			c.close()
 			return nil, fmt.Errorf("cache: Config.Name: %w", err)
 		}
 	}
@@ -56,7 +61,8 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 // Get returns the value of key: from this instance's memory, else from the memory of its owner, else by loading
 // it there. A value that is stale is returned as it is while its owner refreshes it.
 //
-// Get blocks on ctx, and without a deadline at most for about the LoadTimeout. Nobody may change the value.
+// Get blocks on ctx, and without a deadline for about the LoadTimeout: twice that, if the loader is still busy with a
+// load that everyone had left, and does not heed its context. Nobody may change the value.
 // A hit in this instance's memory does not look at ctx, and allocates nothing.
 func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
 	it, err := c.get(ctx, string(key))
@@ -83,6 +89,9 @@ func (c *Cache[K, V]) get(ctx context.Context, key string) (*item[V], error) {
 
 // find gets an item that is not in memory.
 func (c *Cache[K, V]) find(ctx context.Context, key string, h how) (*item[V], error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	kind := memory.Fill
 	if c.owner(key) != nil {
 		kind = fetchKind(h)
@@ -128,6 +137,7 @@ func (c *Cache[K, V]) Close() error {
 		return nil
 	}
 	c.detach()
+	c.close()
 	for _, f := range c.store.Close() {
 		c.store.Settle(f, nil, ErrClosed)
 		f.Run.Cancel(ErrClosed)

@@ -41,8 +41,8 @@ type Config[K ~string, V any] struct {
 	Load func(ctx context.Context, key K) (Entry[V], error)
 
 	// LoadMany gets many values at once, for GetMany. A key that the map lacks is ErrNotFound; an error
-	// fails every key, but a *ManyError only those that it names. Without
-	// it, GetMany runs Load for all its keys concurrently.
+	// fails every key, but a *ManyError only those that it names. A single key is loaded by Load. Without
+	// LoadMany, GetMany runs Load for all its keys concurrently.
 	LoadMany func(ctx context.Context, keys []K) (map[K]Entry[V], error)
 
 	// TTL is how long a value is fresh. 0: until it is evicted.

@@ -153,13 +153,22 @@ func (c *Cache[K, V]) counts(ctx context.Context, p Peer, err error) bool {
 		return true
 	case errors.Is(err, ErrUnknownCache), errors.Is(err, ErrVersionMismatch):
 		c.strangers.add(p)
+		c.warn("cache: an instance does not run this cache; asking the next one", "peer", p.Addr(), "error", err)
 		return false
 	case errors.Is(err, ErrPeerDown):
 		return false
 	}
 	c.count.fetchFailures.Add(1)
-	c.cfg.Logger.Warn("cache: an instance did not answer; asking the next one", "cache", c.cfg.Name, "peer", p.Addr(), "error", err)
+	c.warn("cache: an instance did not answer; asking the next one", "peer", p.Addr(), "error", err)
 	return true
+}
+
+// warn logs what may happen to many callers at the same time, at most once a second.
+func (c *Cache[K, V]) warn(what string, args ...any) {
+	now := int64(c.store.Now())
+	if due := c.warnAt.Load(); now >= due && c.warnAt.CompareAndSwap(due, now+int64(time.Second)) {
+		c.cfg.Logger.Warn(what, append(args, "cache", c.cfg.Name)...)
+	}
 }
 
 // fromAnswer makes an item of a peer's answer to a request that was sent then.

@@ -29,6 +29,9 @@ func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) err
 	c.count.loads.Add(1)
 	e, err := c.cfg.Load(ctx, K(flights[0].Key))
 	it, err := c.newItem(e, err, h)
+	if err != nil && h.behind {
+		c.warn("cache: a stale value was not refreshed; it is served on", "key", flights[0].Key, "error", err)
+	}
 	c.store.Settle(flights[0], it, err)
 	return nil
 }

@@ -369,3 +369,25 @@ func TestSetInAFleetWithoutOthers(t *testing.T) {
 		}
 	})
 }
+
+func TestCloseEndsInvalidations(t *testing.T) {
+	for name, invalidate := range fleetInvalidations {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, 3, nil, func(f *fleet) {
+				f.Hang(2)
+				f.SetDetection(0)
+				begin := time.Now()
+				done := make(chan error, 1)
+				go func() { done <- invalidate(f, 1, f.ownedBy(0)) }()
+				synctest.Wait()
+				if err := f.caches[1].Close(); err != nil {
+					f.t.Error(err)
+				}
+				if err := <-done; !errors.Is(err, cache.ErrClosed) || time.Since(begin) != 0 {
+					f.t.Errorf("%v after %v", err, time.Since(begin))
+				}
+				f.Resume(2)
+			})
+		})
+	}
+}

@@ -14,6 +14,7 @@ import (
 type how struct {
 	reload   bool // load even what memory has
 	uncached bool // a last resort: this instance is not one that keeps the key
+	behind   bool // a refresh that nobody waits for
 }
 
 func fetchKind(h how) memory.Kind {
@@ -108,7 +109,7 @@ func (c *Cache[K, V]) refresh(ctx context.Context, kind memory.Kind, key string)
 	})
 	if f != nil {
 		c.count.refreshes.Add(1)
-		c.launch(f.Run, kind, []*flight[V]{f}, how{})
+		c.launch(f.Run, kind, []*flight[V]{f}, how{behind: true})
 	}
 }
 

@@ -269,3 +269,16 @@ func TestTraceSaysWhereTheValueWasFound(t *testing.T) {
 		t.Errorf("Refresh: %+v, want %+v", got, loaded)
 	}
 }
+
+func TestGetWithAnEndedContextDoesNotLoad(t *testing.T) {
+	loaded := false
+	c := open(t, stringConfig{Load: func(context.Context, string) (cache.Entry[string], error) {
+		loaded = true
+		return cache.Entry[string]{}, nil
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Get(ctx, "k"); !errors.Is(err, context.Canceled) || loaded {
+		t.Errorf("Get: %v, loaded %v", err, loaded)
+	}
+}

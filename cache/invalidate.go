@@ -75,7 +75,7 @@ func (c *Cache[K, V]) Clear(ctx context.Context) error {
 //
 // Where Sets and Removes of a key overlap in time, nobody can tell in which order the origin changed. A Set that another
 // one overlaps therefore may invalidate and store nothing, so that the next Get loads what is true; it
-// returns nil all the same.
+// returns nil all the same. One that did not reach every instance counts as under way until its time is up, at most 5 s.
 //
 // If e's TTL is negative, or e is too large to be kept, Set is Remove. With an *UnreachedError it
 // has stored e if the owner is not among those that it names. Set copies a Value that is a byte slice; nobody may
@@ -139,7 +139,7 @@ func (c *Cache[K, V]) newFence(ctx context.Context, keys []string) *raised[K, V]
 
 // raise fences this instance and then all others at the same time. It returns nil or an *UnreachedError.
 func (f *raised[K, V]) raise() error {
-	ctx, cancel := context.WithTimeout(f.ctx, invalidateTimeout)
+	ctx, cancel := f.bounded()
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	hold := time.Until(deadline)
@@ -166,6 +166,9 @@ func (f *raised[K, V]) raise() error {
 	if f.failed == nil {
 		return nil
 	}
+	if f.c.closed.Load() {
+		return ErrClosed
+	}
 	e := &UnreachedError{Errors: make(map[string]error, len(f.failed))}
 	for p, err := range f.failed {
 		e.Errors[p.Addr()] = err
@@ -173,11 +176,18 @@ func (f *raised[K, V]) raise() error {
 	return e
 }
 
+// bounded returns the context for one round of messages.
+func (f *raised[K, V]) bounded() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(f.ctx, invalidateTimeout)
+	stop := context.AfterFunc(f.c.closing, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
 func (f *raised[K, V]) reached(p Peer) bool { return f.failed[p] == nil }
 
 // store stores the value of the fence's one key with its owner.
 func (f *raised[K, V]) store(owner Peer, value []byte, a Answer) error {
-	ctx, cancel := context.WithTimeout(f.ctx, invalidateTimeout)
+	ctx, cancel := f.bounded()
 	defer cancel()
 	err := owner.Store(ctx, &StoreRequest{
 		Cache: f.c.cfg.Name, Version: f.c.cfg.Version, Key: f.keys[0], Fence: f.id,
@@ -198,7 +208,7 @@ func (f *raised[K, V]) release() {
 	}
 	req := &ReleaseRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil}
 	f.c.release(req)
-	ctx, cancel := context.WithTimeout(f.ctx, invalidateTimeout)
+	ctx, cancel := f.bounded()
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, p := range f.peers {
@@ -230,10 +240,14 @@ func unreached(p Peer, err error) error {
 	return &UnreachedError{Errors: map[string]error{p.Addr(): err}}
 }
 
-// joinUnreached returns one *UnreachedError for all of those in errs, nil if there is none.
+// joinUnreached returns one *UnreachedError for all of those in errs, nil if there is none; or another error
+// that is among them.
 func joinUnreached(errs []error) error {
 	all := make(map[string]error)
 	for _, err := range errs {
+		if errors.Is(err, ErrClosed) {
+			return ErrClosed
+		}
 		if e, ok := err.(*UnreachedError); ok {
 			for addr, err := range e.Errors {
 				all[addr] = err

@@ -197,7 +197,7 @@ func nilIf(single bool, errs map[string]error, err error) map[string]error {
 
 func TestGetManyWithLoadReportsErrorsByKey(t *testing.T) {
 	noLuck := errors.New("no luck")
-	c := open(t, stringConfig{Load: func(_ context.Context, key string) (cache.Entry[string], error) {
+	c := open(t, stringConfig{Negative: time.Hour, Load: func(_ context.Context, key string) (cache.Entry[string], error) {
 		switch key {
 		case "gone":
 			return cache.Entry[string]{}, fmt.Errorf("%q: %w", key, cache.ErrNotFound)
@@ -207,6 +207,11 @@ func TestGetManyWithLoadReportsErrorsByKey(t *testing.T) {
 		return cache.Entry[string]{Value: key}, nil
 	}})
 	wantMany(t, c, "a gone b bad", map[string]string{"a": "a", "b": "b"}, map[string]error{"gone": cache.ErrNotFound, "bad": noLuck})
+	before := c.Stats().Hits
+	wantMany(t, c, "gone gone gone", nil, map[string]error{"gone": cache.ErrNotFound})
+	if hits := c.Stats().Hits - before; hits != 1 {
+		t.Errorf("%d hits, want 1: a key that is given twice counts once", hits)
+	}
 }
 
 func TestGetManyJoinsLoadsUnderWayAndIsJoined(t *testing.T) {
@@ -264,34 +269,6 @@ func TestG2GetManyLeavesAtOnceAndHoldsNobodyUp(t *testing.T) {
 		wantPeek(t, c, "a", "a in bulk")
 		if len(b.calls) != 1 || time.Since(begin) != time.Second {
 			t.Errorf("LoadMany was asked for\n%s\nafter %v", b.asked(), time.Since(begin))
-		}
-	})
-}
-
-func TestG2LoadManyIsCancelledWhenTheLastWaiterLeaves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		var ended time.Duration
-		c := open(t, stringConfig{Load: loadNothing[string], LoadMany: func(ctx context.Context, _ []string) (map[string]cache.Entry[string], error) {
-			<-ctx.Done()
-			ended = time.Since(begin)
-			return nil, ctx.Err()
-		}})
-		var wg sync.WaitGroup
-		for i, keys := range []string{"a b c", "b c", "c"} {
-			wg.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
-				defer cancel()
-				if _, err := c.GetMany(ctx, strings.Fields(keys)); !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("err = %v", err)
-				}
-			})
-			synctest.Wait()
-		}
-		wg.Wait()
-		synctest.Wait()
-		if ended != 3*time.Second {
-			t.Errorf("cancelled after %v, want 3 s", ended)
 		}
 	})
 }

@@ -161,3 +161,31 @@ func TestMaxLoadsWaitCountsTowardsLoadTimeout(t *testing.T) {
 		close(release)
 	})
 }
+
+func TestG2LoadManyIsCancelledWhenTheLastWaiterLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var ended time.Duration
+		c := open(t, stringConfig{Load: loadNothing[string], LoadMany: func(ctx context.Context, _ []string) (map[string]cache.Entry[string], error) {
+			<-ctx.Done()
+			ended = time.Since(begin)
+			return nil, ctx.Err()
+		}})
+		var wg sync.WaitGroup
+		for i, keys := range []string{"a b c", "b c", "c"} {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
+				defer cancel()
+				if _, err := c.GetMany(ctx, strings.Fields(keys)); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("err = %v", err)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		synctest.Wait()
+		if ended != 3*time.Second {
+			t.Errorf("cancelled after %v, want 3 s", ended)
+		}
+	})
+}

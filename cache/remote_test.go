@@ -152,3 +152,16 @@ func TestG8ARefreshOfWhatWasTakenOverAsksTheOwner(t *testing.T) {
 		wantGet(t, c, "k", "from the owner")
 	})
 }
+
+// While the owner stays away, who took over refreshes in its place.
+func TestG8WhoTookOverRefreshesWhileTheOwnerIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		owner := &fakePeer{addr: "owner", get: failing(errDown)}
+		c, _ := asking(t, stringConfig{TTL: time.Second, Stale: time.Hour}, owner, nil)
+		wantGet(t, c, "k", "k#1")
+		time.Sleep(2 * time.Second)
+		wantGet(t, c, "k", "k#1")
+		synctest.Wait()
+		wantGet(t, c, "k", "k#2")
+	})
+}

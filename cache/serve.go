@@ -50,7 +50,7 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 		switch {
 		case err == nil:
 			deliver(indexes[j], c.answer(missing[j], it, it.Loaded))
-		case errors.Is(err, ErrClosed):
+		case errors.Is(err, ErrClosed) && c.closed.Load(): // ours, and not of a cache that the loader asked
 			closed = true
 		default:
 			deliver(indexes[j], failure(err))

@@ -22,7 +22,15 @@ var errOtherOrigin = errors.New("httpcache: another instance asks for a URL of a
 
 // fill is the cache's loader: it asks the origin, for everybody. What it returns is to be shared, or a mark; a
 // response that must not be shared does not get out of here.
+//
+// It goes on when those who wait for it have left, be they clients or an instance that was killed: the origin has
+// been asked, and what it says is kept for the next one. So ctx ends it at its deadline, or with Close, alone.
 func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], error) {
+	deadline, _ := ctx.Deadline()
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	defer cancel()
+	defer context.AfterFunc(h.closing, cancel)()
+
 	h.count.fills.Add(1)
 	o, err := h.ask(ctx, key)
 	switch {

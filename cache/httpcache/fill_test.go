@@ -131,27 +131,38 @@ func TestFillTimeout(t *testing.T) {
 	})
 }
 
-// A client that leaves, alone or with others, does not end the fill.
-func TestClientLeaves(t *testing.T) {
+// slow is an origin that takes a second, unless the request ends before.
+func slow() *fakeOrigin {
+	return &fakeOrigin{answer: func(r *http.Request) (*http.Response, error) {
+		select {
+		case <-time.After(time.Second):
+			return response(200, "Cache-Control: max-age=60", "", "ok"), nil
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}}
+}
+
+// A client that leaves, alone or with others, leaves at once, and does not end the fill.
+func TestG2ClientLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &fakeOrigin{answer: func(r *http.Request) (*http.Response, error) {
-			select {
-			case <-time.After(time.Second):
-				return response(200, "Cache-Control: max-age=60", "", "ok"), nil
-			case <-r.Context().Done():
-				return nil, r.Context().Err()
-			}
-		}}
+		o := slow()
 		_, hs := startFleet(t, 2, Config{Transport: o})
-		for i := range 8 {
+		for i := range 12 {
 			url, others := fmt.Sprintf("/%d", i), i/2%3
 			ctx, leave := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer leave()
 			var wg sync.WaitGroup
 			wg.Go(func() {
+				begin := time.Now()
 				hs[i%2].ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", url, nil))
+				if d := time.Since(begin); d != 100*time.Millisecond {
+					t.Errorf("the client was held for %v", d)
+				}
 			})
 			synctest.Wait()
 			for j := range others {
+				time.Sleep(time.Duration(j) * 200 * time.Millisecond) // the second one comes after it left
 				wg.Go(func() {
 					if w := get(hs[j%2], url); w.Body.String() != "ok" {
 						t.Errorf("somebody else got %d %q", w.Code, w.Body)
@@ -159,14 +170,53 @@ func TestClientLeaves(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			leave()
+			time.Sleep(time.Second)
 			if w := get(hs[0], url); !strings.Contains(w.Header().Get("Cache-Status"), "; hit") {
 				t.Errorf("the fill is lost: %s", w.Header().Get("Cache-Status"))
 			}
 		}
-		if n := o.requests.Load(); n != 8 {
-			t.Errorf("the origin saw %d requests, want 8", n)
+		if n := o.requests.Load(); n != 12 {
+			t.Errorf("the origin saw %d requests, want 12", n)
 		}
+	})
+}
+
+// An instance that is killed while it waits for another one's fill does not end it either.
+func TestG8InstanceIsKilledWhileItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := slow()
+		fleet, hs := startFleet(t, 2, Config{Transport: o})
+		owner := ownerOf(fleet, hs[0], "/x")
+		ctx, leave := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			hs[1-owner].ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/x", nil))
+		})
+		synctest.Wait()
+		fleet.Stop(1 - owner)
+		leave()
+		wg.Wait()
+		// The other one is cut off rather than dead here, and asks the origin itself: that is not counted.
+		if w := get(hs[owner], "/x"); w.Body.String() != "ok" || hs[owner].Stats().Fills != 1 {
+			t.Errorf("got %d %q after %d fills", w.Code, w.Body, hs[owner].Stats().Fills)
+		}
+	})
+}
+
+func TestCloseEndsFills(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := slow()
+		h := start(t, Config{Transport: o})
+		begin := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { get(h, "/x") }) // passes, after Close
+		synctest.Wait()
+		h.Close()
+		synctest.Wait()
+		if s := h.Stats(); s.FillErrors != 1 || time.Since(begin) > 0 {
+			t.Errorf("Stats %+v after %v", s, time.Since(begin))
+		}
+		wg.Wait()
 	})
 }
 

@@ -26,6 +26,9 @@ type Handler struct {
 	own       *http.Transport // transport, if Config had none
 	proxy     *httputil.ReverseProxy
 	count     counters
+
+	closing context.Context // ends with Close
+	close   context.CancelFunc
 }
 
 // New returns a Handler, or an error that names each field of the Config that is wrong. With Peers, it answers other
@@ -45,6 +48,7 @@ func New(config Config) (*Handler, error) {
 		h.transport = h.own
 	}
 	h.proxy = h.newProxy()
+	h.closing, h.close = context.WithCancel(context.Background())
 	h.cache, err = cache.New(cache.Config[string, *object]{
 		Name:        cfg.Name,
 		Version:     encoding,
@@ -67,7 +71,7 @@ func New(config Config) (*Handler, error) {
 
 // ServeHTTP answers from the cache, or with what the origin answers. A miss that may be stored is read whole
 // before its first byte goes out, since nobody is to get a part of a response that turns out broken; everything else
-// is streamed. A client that leaves does not end the fill that it waits for.
+// is streamed. A client that leaves does not end the fill that it has begun.
 //
 // It panics with http.ErrAbortHandler if the origin breaks off in the middle of a response that is passed.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -87,9 +91,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.pass(w, r, f)
 		return
 	}
-	// The fill is for everybody: it goes on when this client leaves, and ends by its own time-out.
 	var t cache.Trace
-	o, err := h.cache.Get(cache.WithTrace(context.WithoutCancel(r.Context()), &t), key)
+	o, err := h.cache.Get(cache.WithTrace(r.Context(), &t), key)
 	switch {
 	case err != nil:
 		h.fail(w, r, key, err)
@@ -160,10 +163,11 @@ func (h *Handler) failed(w http.ResponseWriter, fwd string, err error) {
 	http.Error(w, http.StatusText(code), code)
 }
 
-// Close ends the cache: requests that wait for a fill, and later ones, are passed to the origin. It does not
-// wait for requests. A second Close does nothing. Neither Peers nor a Transport of the Config is closed.
+// Close ends the cache and its fills: requests that wait for one, and later ones, are passed to the origin. It does
+// not wait for requests. A second Close does nothing. Neither Peers nor a Transport of the Config is closed.
 func (h *Handler) Close() error {
 	err := h.cache.Close()
+	h.close()
 	if h.own != nil {
 		h.own.CloseIdleConnections()
 	}

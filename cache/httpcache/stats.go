@@ -15,7 +15,7 @@ type Stats struct {
 	Misses   uint64 // from the origin, and stored; those that waited for the same fill included
 	Passed   uint64 // by the origin for this request alone: what it answers must not be shared
 	Bypassed uint64 // by the origin for this request alone: the cache has no part in such requests
-	Failed   uint64 // with 502 or 504, after which of these ways ever
+	Failed   uint64 // with 502 or 504, or not at all since the client had left
 
 	// Fills by this instance, for its own clients and other instances.
 	Fills      uint64 // requests to the origin

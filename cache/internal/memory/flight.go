@@ -10,7 +10,7 @@ func NewFlight[V any](run *singleflight.Run, kind Kind, key string) *Flight[V] {
 	return &Flight[V]{Call: singleflight.NewCall[*Item[V]](run), Run: run, Key: key, kind: kind}
 }
 
-// Begin returns the item of key if there is one that may be served; else the flight of that kind that is
+// Begin returns the item of key if there is one that is fresh; else the flight of that kind that is
 // under way, which it joins; else the one that start makes, and started is true: the caller must see
 // to it that it is settled. In any case but the first the caller owes the flight a Wait.
 // With reload, it does not look for an item. After Close it returns nothing at all.
@@ -23,8 +23,9 @@ func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Fligh
 		return nil, nil, false
 	}
 	if !reload {
-		// The one who misses may be late: the flight it missed has landed since.
-		if e := sh.entries[key]; e != nil && now < e.item.Until {
+		// The one who misses may be late: the flight it missed has landed since. An item that is stale is
+		// none of that: the one who comes refreshes it.
+		if e := sh.entries[key]; e != nil && now < e.item.Fresh {
 			return e.item, nil, false
 		}
 	}
