@@ -31,7 +31,7 @@ func (c *Cache[K, V]) one(ctx context.Context, kind memory.Kind, key string, h h
 			return memory.NewFlight[V](singleflight.NewRun(ctx), kind, key)
 		})
 		if it != nil {
-			return it, nil
+			return found(it), nil
 		}
 		if f == nil {
 			return nil, ErrClosed
@@ -64,7 +64,7 @@ func (c *Cache[K, V]) many(ctx context.Context, kind memory.Kind, keys []string,
 			}
 			return memory.NewFlight[V](singleflight.NewRun(ctx), kind, key)
 		})
-		items[i], flights[i] = it, f
+		items[i], flights[i] = found(it), f
 		switch {
 		case started && together:
 			mine = append(mine, f)
@@ -91,6 +91,16 @@ func (c *Cache[K, V]) many(ctx context.Context, kind memory.Kind, keys []string,
 		}
 		each(i, it, err)
 	}
+}
+
+// found returns it as what was found in memory, whatever it was for those who waited for it.
+func found[V any](it *item[V]) *item[V] {
+	if it == nil || !it.Loaded {
+		return it
+	}
+	copied := *it
+	copied.Loaded = false
+	return &copied
 }
 
 // refreshBehind starts a refresh of a stale item, unless one is under way. Nobody waits for it.

@@ -38,7 +38,8 @@
 // which everybody who waits, on any instance, asks the origin for himself; so does who comes in the next 10 s
 // (1 s after a status of 500 or more). So a URL that cannot be cached costs the origin one request in 10 s that is
 // nobody's own, and its first requests a second round trip. If there is no answer at all, everybody
-// who waits gets 502, or 504 after a time-out, and nothing is kept.
+// who waits gets 502, or 504 after a time-out, and nothing is kept. A fill that has begun is not ended by those
+// who leave, be they clients or instances.
 //
 // # Age
 //

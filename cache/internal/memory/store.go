@@ -249,6 +249,9 @@ func (s *Store[V]) evict(sh *shard[V], c class) bool {
 func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *Item[V], room int64) {
 	p := &sh.policies[item.class()]
 	if old := sh.entries[key]; old != nil {
+		if item.Mirror && room == 0 && !old.item.Mirror && s.Now() < old.item.Fresh {
+			return // a mirror that is not kept is no reason to drop what was loaded here
+		}
 		if old.item.class() == item.class() {
 			p.ghosts.add(hash, p.len()) // it was here lately indeed
 		}

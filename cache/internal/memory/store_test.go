@@ -234,6 +234,18 @@ func TestMirrorOnlyWhatIsAskedForAgain(t *testing.T) {
 	}
 }
 
+func TestUnwantedMirrorLeavesWhatWasLoadedHere(t *testing.T) {
+	s := memory.New[string](1<<20, true)
+	s.Put("k", val(10))
+	f := begin(t, s, memory.Fetch, "k", true)
+	mirror := val(10)
+	mirror.Mirror = true
+	s.Settle(f, mirror, nil)
+	if it := s.Peek("k"); it == nil || it.Mirror {
+		t.Errorf("%+v", it)
+	}
+}
+
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New[string](1<<20, true)

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/seed-0f2aaebe/fleetcache/peers"
+)
+
+// tree makes a folder with n files, some with names that are hard on URLs.
+func tree(t *testing.T, n int) string {
+	t.Helper()
+	dir := t.TempDir()
+	names := []string{"a b", "a+b", "a%20b", "50%", "what?", "c#", "ü", "a;b=c", `"quoted"`, "[x]", "~", "a&b", "A", "a"}
+	for i := range n {
+		name := filepath.Join(dir, fmt.Sprintf("d%d", i%7), fmt.Sprintf("f%d %s", i, names[i%len(names)]))
+		os.MkdirAll(filepath.Dir(name), 0o700)
+		if err := os.WriteFile(name, []byte(strings.Repeat(fmt.Sprintf("file %d\n", i), i*i%3000)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// demo is runDemo, but for the words.
+func demo(t *testing.T, args ...string) (*report, *origin, *fleet) {
+	t.Helper()
+	opts, err := parseFlags(append([]string{"-demo", "-log", "error"}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := startOrigin(opts.source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(o.close)
+	f, err := startFleet(context.Background(), opts, o.url, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.stop)
+	return newReport(o, f, drive(context.Background(), opts, o, f, t.Output())), o, f
+}
+
+// Three processes and an origin: each object is loaded once.
+func TestG1ThreeProcesses(t *testing.T) {
+	r, o, f := demo(t, "-requests", "3000", "-source", tree(t, 300))
+	if err := r.err(); err != nil || r.loads != len(r.asked) || r.lost+r.reloaded != 0 {
+		r.print(t.Output())
+		t.Errorf("%v; %d loads of %d objects, %d lost, %d reloaded", err, r.loads, len(r.asked), r.lost, r.reloaded)
+	}
+	for _, in := range f.instances {
+		if len(r.owned) != 3 || r.owned[in] == 0 || r.at[in] == 0 {
+			t.Errorf("instance %d owns %d objects and had %d requests", in.index, r.owned[in], r.at[in])
+		}
+		code, body, header := fetch(t, in.admin+"/stats")
+		var s stats
+		if err := json.Unmarshal([]byte(body), &s); err != nil || code != 200 || header.Get("Content-Type") != "application/json" {
+			t.Fatalf("/stats: %d, %v", code, err)
+		}
+		if s.Instance != in.name() || int(s.HTTP.Requests) != r.at[in] || int(s.HTTP.Fills) != r.owned[in] || s.Pool == nil || len(s.Pool.Peers) != 2 || s.Version == "" {
+			t.Errorf("/stats: %+v", s)
+		}
+		if code, _, _ := fetch(t, in.admin+"/other"); code != 404 {
+			t.Errorf("/other: %d", code)
+		}
+	}
+	// What is not in the folder is the origin's business, and so is a path that a ServeMux would redirect.
+	in := f.instances[0]
+	if code, _, header := fetch(t, in.url+"/not//there"); code != 404 || !strings.Contains(header.Get("Cache-Status"), "detail=status") {
+		t.Errorf("got %d %v", code, header)
+	}
+	if code, body, _ := fetch(t, in.url+peers.DefaultPath); code != 200 || !strings.Contains(body, "epoch") {
+		t.Errorf("%s: %d %s", peers.DefaultPath, code, body)
+	}
+	if code, _, header := fetch(t, in.url+o.paths[0]); code != 200 || !strings.Contains(header.Get("Cache-Status"), fmt.Sprintf("instance=%q", in.name())) {
+		t.Errorf("got %d %v", code, header)
+	}
+}
+
+// Killing one of three processes under load: nobody else's client notices, what the dead one owned is
+// loaded once more at most, and nothing else is loaded again.
+func TestG8SIGKILLUnderLoad(t *testing.T) {
+	r, _, f := demo(t, "-kill", "-requests", "6000", "-source", tree(t, 700))
+	if err := r.err(); err != nil || len(r.gone) != 1 {
+		r.print(t.Output())
+		t.Errorf("%v; %d instances are gone, %d loads of %d objects, %d reloaded", err, len(r.gone), r.loads, len(r.asked), r.reloaded)
+	}
+	if r.reloaded == 0 {
+		t.Errorf("nothing was asked for again that was lost: the test shows nothing")
+	}
+	for _, in := range f.instances {
+		if !in.isGone() && r.at[in] < 1500 {
+			t.Errorf("instance %d had %d requests", in.index, r.at[in])
+		}
+	}
+}
+
+// What counts as a duplicate, when c was lost.
+func TestReport(t *testing.T) {
+	f := &fleet{}
+	for _, url := range []string{"a", "b", "c"} {
+		f.instances = append(f.instances, &instance{url: url, gone: make(chan struct{})})
+	}
+	close(f.instances[2].gone)
+	for _, tt := range []struct {
+		by                   string
+		duplicates, reloaded int
+	}{
+		{"a", 0, 0}, {"c", 0, 0}, {"c a", 0, 1}, {"a c", 0, 1}, {"a b", 1, 0}, {"a a", 1, 0}, {"a a a", 2, 0}, {"c a b", 1, 1}, {"c a a", 1, 1},
+	} {
+		o := &origin{loads: map[string][]string{}}
+		for _, name := range strings.Fields(tt.by) {
+			o.loads["/x"] = append(o.loads["/x"], name+peers.DefaultPath)
+		}
+		r := newReport(o, f, &result{})
+		if r.duplicates != tt.duplicates || r.reloaded != tt.reloaded || (r.err() == nil) != (tt.duplicates == 0) {
+			t.Errorf("%s: %d duplicates and %d reloaded, %v", tt.by, r.duplicates, r.reloaded, r.err())
+		}
+	}
+}
+
+func TestDemoPrintsATable(t *testing.T) {
+	cmd, stdout, stderr := start(t, "-demo", "-requests", "500", "-workers", "4", "-source", tree(t, 50))
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	for _, want := range []string{"\n500 requests at 3 instances", "hits in own memory", "hits at a peer", "misses, from the origin", "origin loads  ",
+		"duplicate loads                   0   must be 0\n", "p99"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, stdout)
+		}
+	}
+	if cmd.ProcessState.ExitCode() != 0 {
+		t.Errorf("exit code %d", cmd.ProcessState.ExitCode())
+	}
+}
+
+// Whatever becomes of the demo, its instances do not stay.
+func TestInstancesEndWithTheDemo(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(sig.String(), func(t *testing.T) {
+			cmd, stdout, stderr := start(t, "-demo", "-serve", "-requests", "50", "-source", tree(t, 10))
+			urls := stderr.await(t, `instance \d  (http://\S+)  pid`, 3)
+			curls := stdout.await(t, `  curl -sI (\S+)`, 3)
+			if code, _, header := fetch(t, curls[0]); code != 200 || header.Get("Cache-Status") == "" {
+				t.Errorf("curl %s: %d %v", curls[0], code, header)
+			}
+			if stats := stdout.await(t, `  curl -s (\S+/stats)`, 3); len(stats) == 3 {
+				fetch(t, stats[2])
+			}
+			cmd.Process.Signal(sig)
+			if err := cmd.Wait(); (err == nil) != (sig != syscall.SIGKILL) {
+				t.Errorf("the demo ended with %v\n%s", err, stderr)
+			}
+			for _, u := range urls {
+				waitFor(t, u+" to be gone", func() bool {
+					c, err := net.Dial("tcp", strings.TrimPrefix(u, "http://"))
+					if err == nil {
+						c.Close()
+					}
+					return err != nil
+				})
+			}
+		})
+	}
+}
+
+// Somebody kills an instance by hand while the demo runs.
+func TestAnInstanceIsKilledByHand(t *testing.T) {
+	cmd, stdout, stderr := start(t, "-demo", "-requests", "4000", "-source", tree(t, 300), "-log", "error")
+	pid, err := strconv.Atoi(stderr.await(t, `pid (\d+)\n`, 3)[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Kill()
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, stdout, stderr)
+	}
+	if !strings.Contains(stdout.String(), "   killed\n") || !strings.Contains(stdout.String(), "lost requests") {
+		t.Errorf("got\n%s", stdout)
+	}
+}
+
+func TestAdminWithoutHostIsOnLoopback(t *testing.T) {
+	opts, err := parseFlags([]string{"-origin", "http://x", "-admin", ":0"})
+	if err != nil || opts.admin != "127.0.0.1:0" {
+		t.Errorf("%+v, %v", opts, err)
+	}
+}
+
+// A fleet of one has no peers' address, and leaves that path to the origin.
+func TestServiceAlone(t *testing.T) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		fmt.Fprint(w, r.URL)
+	})
+	opts, err := parseFlags([]string{"-origin", url, "-listen", "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newService(opts, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	front := serve(t, s.ServeHTTP)
+	for _, path := range []string{"/", "//a//b", peers.DefaultPath, "/a%2Fb"} {
+		if code, body, _ := fetch(t, front+path); code != 200 || body != path {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+}

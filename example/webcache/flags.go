@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/peers"
+)
+
+// options are the flags' values.
+type options struct {
+	listen, origin, self, admin string
+	peers                       []string
+	secret                      []byte
+	insecure                    bool
+	maxBytes, maxObject         int64
+	shutdown                    time.Duration
+	log                         slog.Level
+	withStdin                   bool
+
+	demo, kill, serve bool
+	requests, workers int
+	seed              uint64
+	source            string
+}
+
+// demoFlags are the flags that go with -demo, and with nothing else but each other.
+var demoFlags = map[string]bool{"demo": true, "kill": true, "serve": true, "requests": true, "workers": true, "seed": true, "source": true, "max-bytes": true, "log": true}
+
+// serviceToo are the demoFlags that the service has as well.
+var serviceToo = map[string]bool{"max-bytes": true, "log": true}
+
+func newFlagSet(o *options, peerList, secretFile *string) *flag.FlagSet {
+	fs := flag.NewFlagSet("webcache", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` that clients and other instances connect to")
+	fs.StringVar(&o.origin, "origin", "", "`URL` of the origin, without a path; required")
+	fs.StringVar(&o.self, "self", "", "`URL` by which the other instances reach this one, spelled as in their -peers")
+	fs.StringVar(peerList, "peers", "", "`URLs` of the instances, separated by commas, with or without this one")
+	fs.StringVar(secretFile, "secret-file", "", "`file` with the fleet's shared secret: 16 random bytes or more; space around it does not count")
+	fs.BoolVar(&o.insecure, "insecure", false, "run a fleet without a secret: whoever reaches -listen can read and replace what is cached")
+	o.maxBytes = 256 << 20
+	fs.Var((*sizeFlag)(&o.maxBytes), "max-bytes", "memory for what is cached: a `size` such as 256MiB")
+	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most a fifth of -max-bytes (default 8MiB, or that fifth)")
+	fs.StringVar(&o.admin, "admin", "", "`address` for /healthz and /stats; without a host, on loopback only (default none)")
+	fs.DurationVar(&o.shutdown, "shutdown-timeout", 10*time.Second, "how long requests have to finish after SIGTERM")
+	fs.TextVar(&o.log, "log", slog.LevelWarn, "least `level` to log: debug, info, warn or error")
+	fs.BoolVar(&o.withStdin, "with-stdin", false, "also end, as on SIGTERM, when the standard input does")
+
+	fs.BoolVar(&o.demo, "demo", false, "run three instances and an origin on this machine, and load them")
+	fs.BoolVar(&o.kill, "kill", false, "with -demo: kill one of the instances in the middle of it")
+	fs.BoolVar(&o.serve, "serve", false, "with -demo: stay up afterwards, to be tried with curl")
+	fs.IntVar(&o.requests, "requests", 60_000, "with -demo: how many requests")
+	fs.IntVar(&o.workers, "workers", 32, "with -demo: how many requests at a time")
+	fs.Uint64Var(&o.seed, "seed", 1, "with -demo: seed of the order of requests")
+	fs.StringVar(&o.source, "source", "", "with -demo: `folder` that the origin serves (default src in `go env GOROOT`)")
+	return fs
+}
+
+func usage(w io.Writer) {
+	var unused string
+	fs := newFlagSet(&options{}, &unused, &unused)
+	fs.SetOutput(w)
+	fmt.Fprintln(w, "webcache is an HTTP cache in front of an origin, which shares its memory with other instances.\nTry: webcache -demo")
+	fs.PrintDefaults()
+}
+
+// parseFlags returns the options, or the first thing that is wrong with them, in one line.
+func parseFlags(args []string) (*options, error) {
+	var o options
+	var peerList, secretFile string
+	fs := newFlagSet(&o, &peerList, &secretFile)
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: every option begins with a dash", fs.Arg(0))
+	}
+	var err error
+	fs.Visit(func(f *flag.Flag) {
+		switch {
+		case err != nil || serviceToo[f.Name]:
+		case o.demo && !demoFlags[f.Name]:
+			err = fmt.Errorf("-%s does not go with -demo, which starts instances of its own", f.Name)
+		case !o.demo && demoFlags[f.Name]:
+			err = fmt.Errorf("-%s is for -demo", f.Name)
+		}
+	})
+	if err == nil && o.demo {
+		err = o.checkDemo()
+	} else if err == nil {
+		err = o.checkService(peerList, secretFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &o, nil
+}
+
+func (o *options) checkDemo() error {
+	if o.requests < 1 || o.workers < 1 || o.workers > 1000 {
+		return fmt.Errorf("-requests is %d and -workers %d: use at least 1, and at most 1000 workers", o.requests, o.workers)
+	}
+	return nil
+}
+
+// checkService looks at what no package that is given it looks at.
+func (o *options) checkService(peerList, secretFile string) (err error) {
+	if o.origin == "" {
+		return errors.New("-origin is missing: give the URL of the origin, such as -origin http://10.0.0.9:8080")
+	}
+	if o.shutdown < 0 {
+		return fmt.Errorf("-shutdown-timeout is %v: use a positive duration", o.shutdown)
+	}
+	if _, _, err := net.SplitHostPort(o.listen); err != nil {
+		return fmt.Errorf("-listen: %v: use a host and a port, such as 127.0.0.1:8080 or :8080", err)
+	}
+	if o.admin != "" {
+		host, port, err := net.SplitHostPort(o.admin)
+		if err != nil {
+			return fmt.Errorf("-admin: %v: use a host and a port, such as 127.0.0.1:9090 or :9090", err)
+		}
+		if host == "" {
+			o.admin = net.JoinHostPort("127.0.0.1", port)
+		}
+	}
+	for _, u := range strings.Split(peerList, ",") {
+		if u = strings.TrimSpace(u); u != "" {
+			o.peers = append(o.peers, u)
+		}
+	}
+	switch fleet := len(o.peers) > 0; {
+	case fleet && o.self == "":
+		return errors.New("-self is missing: with -peers, give the URL by which they reach this instance")
+	case fleet && secretFile == "" && !o.insecure:
+		return errors.New("-secret-file is missing: with -peers, give a file with a secret that all have, or say -insecure")
+	case secretFile != "" && o.insecure:
+		return errors.New("-insecure is given together with -secret-file: leave one of them out")
+	case secretFile == "":
+		return nil
+	}
+	o.secret, err = readSecret(secretFile)
+	return err
+}
+
+func readSecret(file string) ([]byte, error) {
+	secret, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("-secret-file: %v", err)
+	}
+	if secret = bytes.TrimSpace(secret); len(secret) < peers.MinSecret {
+		return nil, fmt.Errorf("-secret-file: %s has %d bytes: use %d random ones or more, such as from: openssl rand -hex 32", file, len(secret), peers.MinSecret)
+	}
+	return secret, nil
+}
+
+// A sizeFlag is a number of bytes: a number and B, KiB, MiB, GiB or nothing.
+type sizeFlag int64
+
+func (f *sizeFlag) Set(s string) error {
+	digits := strings.TrimRight(s, "BKMGi")
+	shift, ok := map[string]uint{"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30}[s[len(digits):]]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || n <= 0 || n > math.MaxInt64>>shift {
+		return errors.New("use a number and B, KiB, MiB or GiB, such as 256MiB")
+	}
+	*f = sizeFlag(n << shift)
+	return nil
+}
+
+func (f *sizeFlag) String() string {
+	for shift, unit := range map[uint]string{10: "KiB", 20: "MiB", 30: "GiB"} {
+		if n := int64(*f) >> shift; n > 0 && n < 1024 && n<<shift == int64(*f) {
+			return strconv.FormatInt(n, 10) + unit
+		}
+	}
+	return strconv.FormatInt(int64(*f), 10)
+}

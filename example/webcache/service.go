@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache"
+	"github.com/seed-0f2aaebe/fleetcache/peers"
+)
+
+// A service is one instance.
+type service struct {
+	opts     *options
+	name     string // of the instance: its URL if there are others
+	log      *slog.Logger
+	cache    *httpcache.Handler
+	pool     *peers.Pool // nil without -peers
+	poolPath string
+	started  time.Time
+	leaving  atomic.Bool // no longer healthy
+}
+
+// runService runs an instance until ctx ends, and then until its requests have finished.
+func runService(ctx context.Context, opts *options, log *slog.Logger) error {
+	s, err := newService(opts, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	servers := []*http.Server{newServer(opts.listen, s, log)}
+	if opts.admin != "" {
+		servers = append(servers, newServer(opts.admin, s.adminHandler(), log))
+	}
+	failed := make(chan error, len(servers))
+	for _, server := range servers {
+		l, err := net.Listen("tcp", server.Addr)
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		log.Info("listening", "address", l.Addr())
+		go func() { failed <- server.Serve(l) }()
+	}
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.leaving.Store(true)
+	log.Info("shutting down", "timeout", opts.shutdown)
+	ctx, cancel := context.WithTimeout(context.Background(), opts.shutdown)
+	defer cancel()
+	if err := servers[0].Shutdown(ctx); err != nil {
+		log.Warn("requests were cut off", "error", err)
+	}
+	return nil
+}
+
+// newService returns an instance, or the first thing that is wrong with its options, in one line.
+func newService(opts *options, log *slog.Logger) (_ *service, err error) {
+	s := &service{opts: opts, name: opts.listen, log: log, started: time.Now()}
+	defer func() {
+		if err != nil {
+			s.close()
+			err = usageError{flagNames.Replace(err.Error())}
+		}
+	}()
+	cfg := httpcache.Config{Origin: opts.origin, MaxBytes: opts.maxBytes, MaxObjectBytes: opts.maxObject, Logger: log}
+	if len(opts.peers) > 0 {
+		if s.pool, err = newPool(opts, log); err != nil {
+			return nil, err
+		}
+		u, err := url.Parse(s.pool.Self())
+		if err != nil {
+			return nil, err
+		}
+		s.name, s.poolPath, cfg.Peers = s.pool.Self(), u.Path, s.pool
+	}
+	cfg.Instance = s.name
+	s.cache, err = httpcache.New(cfg)
+	return s, err
+}
+
+// A usageError is about the flags.
+type usageError struct{ msg string }
+
+func (e usageError) Error() string { return e.msg }
+
+// flagNames makes the flags' names of the fields that they become, and one line of an error.
+var flagNames = strings.NewReplacer(
+	"httpcache: Config.Origin", "-origin", "httpcache: cache: Config.MaxBytes", "-max-bytes", "httpcache: Config.MaxObjectBytes", "-max-object",
+	"httpcache: Config.Instance", "-listen", "peers: Config.Self", "-self", "peers: Set: member", "-peers:", "peers: Config.Secret", "-secret-file",
+	"\n", "; ")
+
+func newPool(opts *options, log *slog.Logger) (*peers.Pool, error) {
+	pool, err := peers.New(peers.Config{Self: opts.self, Secret: opts.secret, Insecure: opts.insecure, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	members := make([]peers.Member, len(opts.peers))
+	for i, u := range opts.peers {
+		members[i].URL = u
+	}
+	if err := pool.Set(members...); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return pool, nil
+}
+
+func (s *service) close() {
+	if s.cache != nil {
+		s.cache.Close()
+	}
+	if s.pool != nil {
+		s.pool.Close()
+	}
+}
+
+// ServeHTTP serves clients and other instances. There is no http.ServeMux: it would redirect a path such as /a//b.
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.pool != nil && r.URL.Path == s.poolPath {
+		s.pool.ServeHTTP(w, r)
+		return
+	}
+	s.cache.ServeHTTP(w, r)
+}
+
+// newServer returns a server that bounds how long a client may take to ask, and to ask again. What comes after the
+// header may take its time: uploads, events, and downloads to slow clients.
+func newServer(addr string, h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
