@@ -20,7 +20,7 @@ func Example() {
 		return
 	}
 	defer pool.Close()
-	http.Handle(peers.DefaultPath, pool) // on the service's own server
+	http.Handle(peers.DefaultPath, pool)                                        // on the service's own server
 	if err := pool.Set(peers.Member{URL: "http://10.0.0.1:8080"}); err != nil { // and all other instances
 		fmt.Println(err)
 	}
