@@ -159,7 +159,7 @@ func (w *replyWriter) rawLocked(b []byte) {
 		w.w.Header().Set("Content-Type", contentType)
 	}
 	// The server clears the deadline after the request.
-	w.rc.SetWriteDeadline(time.Now().Add(w.pool.cfg.ReadTimeout))
+	_ = w.rc.SetWriteDeadline(time.Now().Add(w.pool.cfg.ReadTimeout))
 	_, err := w.w.Write(b)
 	w.failed = err != nil
 }

@@ -27,7 +27,7 @@ func (p *Pool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
 		h.Set("Cache-Control", "no-store")
-		json.NewEncoder(w).Encode(map[string]any{
+		_ = json.NewEncoder(w).Encode(map[string]any{
 			"name": "fleetcache", "protocol": wire.Version, "epoch": fmt.Sprintf("%016x", p.Epoch()),
 		})
 	default:
@@ -40,7 +40,7 @@ func (p *Pool) servePost(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	// Whoever sends a body slowly holds a connection, credential or not.
 	wait := p.cfg.ReadTimeout + time.Duration(min(max(r.ContentLength, 0), int64(p.maxRequest()))>>20)*time.Second
-	rc.SetReadDeadline(time.Now().Add(wait)) // what does not support it, does not
+	_ = rc.SetReadDeadline(time.Now().Add(wait)) // what does not support it, does not
 	if r.Header.Get("Content-Type") != contentType {
 		// A page in somebody's browser cannot send this type without asking first.
 		p.traffic.rejectedGarbage.Add(1)
@@ -158,7 +158,7 @@ func (p *Pool) serve(reply *replyWriter, r *http.Request, c *credential) (wire.C
 		return code, message
 	}
 	// The deadline was for the body. From here on, the end of reading means that the client left.
-	reply.rc.SetReadDeadline(time.Time{})
+	_ = reply.rc.SetReadDeadline(time.Time{})
 	if p.signer != nil && sha256.Sum256(body) != c.body {
 		t.rejectedGarbage.Add(1)
 		return wire.BadRequest, "the body is not the one that was signed"

@@ -33,7 +33,7 @@ func (s *service) adminHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		e.Encode(s.stats())
+		_ = e.Encode(s.stats())
 	})
 	return mux
 }

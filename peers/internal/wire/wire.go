@@ -93,6 +93,7 @@ const (
 // new numbers, none is ever changed or used again.
 type Verb uint8
 
+// The verbs.
 const (
 	Ping    Verb = 1
 	Get     Verb = 2
@@ -122,6 +123,7 @@ func (v Verb) String() string {
 // used again. A code that an instance does not know is an error to it, like Failed.
 type Code uint8
 
+// The codes.
 const (
 	OK              Code = 0
 	UnknownCache    Code = 1  // no cache of this name is attached
