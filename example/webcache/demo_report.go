@@ -13,7 +13,8 @@ import (
 type report struct {
 	*result
 	fleet      *fleet
-	loads      int                  // requests that the origin saw
+	loads      int                  // requests that the origin saw: distinct, reloaded and duplicates together
+	distinct   int                  // objects that it was asked for
 	duplicates int                  // of these, those that should not have been
 	reloaded   int                  // objects that were loaded again because their owner was lost
 	owned      map[*instance]int    // objects by who loaded them first
@@ -31,6 +32,7 @@ func newReport(o *origin, f *fleet, res *result) *report {
 	}
 	for path, by := range o.loaded() {
 		r.loads += len(by)
+		r.distinct++
 		r.owned[byName[by[0]]]++
 		allowed := 1
 		// What an owner that was lost knew is lost; who takes over loads it once. Its own request may be seen last.
@@ -69,7 +71,7 @@ func (r *report) print(w io.Writer) {
 	count := func(what string, n int, note string) { fmt.Fprintf(w, "%-26s%9d%s\n", what, n, note) }
 	fmt.Fprintln(w)
 	count("origin loads", r.loads, "")
-	count("distinct objects", len(r.asked), "")
+	count("distinct objects", r.distinct, "")
 	if len(r.gone) > 0 {
 		count("reloaded objects", r.reloaded, "   once each, after the loss of the instance that owned them")
 		count("lost requests", r.lost, "   to the instance that was killed")
