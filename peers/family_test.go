@@ -163,3 +163,54 @@ func TestFamilyNilLogger(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// Nobody writes or deletes without the fleet's credential, and nothing is mounted behind the program's back.
+func TestFamilyNoUnauthenticatedWrites(t *testing.T) {
+	n := newNode(t, nil)
+	for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPost, http.MethodPatch} {
+		req, err := http.NewRequestWithContext(t.Context(), method, n.Self(), strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode/100 != 4 {
+			t.Errorf("%s: HTTP %d", method, resp.StatusCode)
+		}
+		if _, pattern := http.DefaultServeMux.Handler(req); pattern != "" {
+			t.Errorf("something is mounted on http.DefaultServeMux at %q", pattern)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// A member that comes back at another address is asked there, and not where it was.
+func TestFamilyMovedMemberIsAskedWhereItIs(t *testing.T) {
+	a, old, moved := newNode(t, nil), newNode(t, nil), newNode(t, nil)
+	for _, members := range [][]Member{{{URL: old.Self()}}, {{URL: moved.Self()}}} {
+		if err := a.Set(members...); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range a.Others() {
+			if p.Addr() != members[0].URL {
+				t.Errorf("%s is asked, the member is %s", p.Addr(), members[0].URL)
+			}
+		}
+	}
+}
+
+// A Pool keeps as many idle connections as it uses, not net/http's two a host, and bounds them.
+func TestFamilyConnectionsAreKeptAndBounded(t *testing.T) {
+	n := newNode(t, nil)
+	tr, ok := n.client.Transport.(*http.Transport)
+	if !ok {
+		t.Fatalf("the Pool's own Transport is a %T", n.client.Transport)
+	}
+	want := n.cfg.MaxConnsPerPeer
+	if tr.MaxIdleConnsPerHost < want || tr.MaxConnsPerHost < want || tr.MaxConnsPerHost > 2*want || tr.IdleConnTimeout <= 0 {
+		t.Errorf("MaxConnsPerHost %d, MaxIdleConnsPerHost %d, IdleConnTimeout %v; want about %d connections, kept for a while", tr.MaxConnsPerHost, tr.MaxIdleConnsPerHost, tr.IdleConnTimeout, want)
+	}
+}
