@@ -138,8 +138,11 @@ func (c *Cache[K, V]) Close() error {
 	}
 	c.detach()
 	c.close()
-	for _, f := range c.store.Close() {
+	flights := c.store.Close()
+	for _, f := range flights { // all, before the end of a run that they share settles them otherwise
 		c.store.Settle(f, nil, ErrClosed)
+	}
+	for _, f := range flights {
 		f.Run.Cancel(ErrClosed)
 	}
 	return nil

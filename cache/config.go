@@ -41,7 +41,8 @@ type Config[K ~string, V any] struct {
 	Load func(ctx context.Context, key K) (Entry[V], error)
 
 	// LoadMany gets many values at once, for GetMany. A key that the map lacks is ErrNotFound; an error
-	// fails every key, but a *ManyError only those that it names. A single key is loaded by Load. Without
+	// fails every key; with a *ManyError, what is in the map is good, and the keys that it
+	// names have errors of their own. A single key is loaded by Load. Without
 	// LoadMany, GetMany runs Load for all its keys concurrently.
 	LoadMany func(ctx context.Context, keys []K) (map[K]Entry[V], error)
 
@@ -75,7 +76,8 @@ type Config[K ~string, V any] struct {
 	SizeOf func(V) int64
 
 	// MaxLoads bounds how many loads this instance runs at a time; a LoadMany counts as one.
-	// Others wait for their turn. 0: no bound.
+	// Others wait for their turn. A loader that Gets from a cache with this bound keeps its own turn
+	// meanwhile: do not nest them. 0: no bound.
 	MaxLoads int
 
 	// Peers connects the cache to the other instances. nil: a fleet of one.

@@ -94,6 +94,9 @@ func (e *ManyError) Error() string {
 	for k := range e.Errors {
 		keys = append(keys, k)
 	}
+	if len(keys) == 0 {
+		return "cache: no keys failed"
+	}
 	sort.Strings(keys)
 	return fmt.Sprintf("cache: %d keys failed; %q: %v", len(keys), keys[0], e.Errors[keys[0]])
 }
@@ -109,7 +112,8 @@ func (e *ManyError) Unwrap() []error {
 
 // An UnreachedError reports that an invalidation did not reach some instances. Every other instance
 // has been invalidated; those named here stop serving what they mirror of
-// other instances' keys within MirrorTTL, and what they own when its TTL and Stale end.
+// other instances' keys within MirrorTTL, and what they own, or have taken over from an owner that they did not
+// reach, when its TTL and Stale end.
 type UnreachedError struct {
 	Errors map[string]error // by the instance's address, never empty
 }

@@ -30,8 +30,9 @@ func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) er
 	var failed []Peer
 	for tries := 0; tries < maxTries && len(left) > 0 && ctx.Err() == nil; {
 		groups, orphans := c.group(flights, left, failed)
-		var mu sync.Mutex // guards what the groups' goroutines change: left, failed, tries
+		var mu sync.Mutex // guards what the groups' goroutines change: left, failed, counts
 		left = orphans
+		counts := false
 		var wg sync.WaitGroup
 		for p, members := range groups {
 			run := func() {
@@ -47,7 +48,7 @@ func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) er
 					failed = append(failed, p)
 				}
 				if len(unanswered) > 0 && c.counts(ctx, p, err) {
-					tries++
+					counts = true
 				}
 			}
 			if len(groups) == 1 {
@@ -57,6 +58,9 @@ func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) er
 			}
 		}
 		wg.Wait()
+		if counts { // once, however many failed: each key was tried once
+			tries++
+		}
 		if len(groups) == 0 {
 			break
 		}
@@ -92,6 +96,7 @@ next:
 // fillHere fills on this instance.
 func (c *Cache[K, V]) fillHere(ctx context.Context, flights []*flight[V], members []int, h how) {
 	if !h.uncached {
+		h.takeover = true
 		c.count.takeovers.Add(uint64(len(members)))
 	}
 	keys := make([]string, len(members))
@@ -99,6 +104,9 @@ func (c *Cache[K, V]) fillHere(ctx context.Context, flights []*flight[V], member
 		keys[j] = flights[i].Key
 	}
 	c.many(ctx, memory.Fill, keys, h, func(j int, it *item[V], err error) {
+		if it != nil && h.takeover {
+			c.store.Renew(flights[members[j]].Key, c.lease(c.store.Now(), h))
+		}
 		c.store.Pass(flights[members[j]], it, err) // the fill has stored it, if it was to be stored
 	})
 }
@@ -110,6 +118,7 @@ func (c *Cache[K, V]) ask(ctx context.Context, p Peer, flights []*flight[V], mem
 	for j, i := range members {
 		req.Keys[j] = flights[i].Key
 	}
+	req.Takeover = c.owner(req.Keys[0]) != p // the members of a group have failed the same instances, or none
 	c.count.fetches.Add(uint64(len(members)))
 	// A mirror's term is counted from here, so that it needs no clock but this one's.
 	sent := c.store.Now()
@@ -190,7 +199,7 @@ func (c *Cache[K, V]) fromAnswer(peer, key string, a Answer, sent memory.Instant
 	}
 	if a.TTL > 0 && c.cfg.MirrorTTL > 0 {
 		it.Fresh = after(sent, min(a.TTL, c.cfg.MirrorTTL))
-		it.Until = it.Fresh
+		it.Until, it.Lease = it.Fresh, it.Fresh
 	}
 	return it, nil
 }
@@ -205,8 +214,8 @@ func (c *Cache[K, V]) decode(it *item[V], src []byte) (err error) {
 	if it.Value, err = c.cfg.Codec.Decode(src); err != nil {
 		return err
 	}
-	if it.Size <= 0 || c.raw != nil {
-		it.Size = c.cfg.SizeOf(it.Value)
+	if it.Size <= 0 || c.raw != nil { // which is cheap, and exact
+		it.Size = max(it.Size, c.cfg.SizeOf(it.Value))
 	}
 	return nil
 }

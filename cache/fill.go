@@ -32,7 +32,7 @@ func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) err
 	if err != nil && h.behind {
 		c.warn("cache: a stale value was not refreshed; it is served on", "key", flights[0].Key, "error", err)
 	}
-	c.store.Settle(flights[0], it, err)
+	c.settle(flights[0], it, err, h)
 	return nil
 }
 
@@ -42,11 +42,11 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 		keys[i] = K(f.Key)
 	}
 	c.count.loads.Add(uint64(len(keys)))
-	entries, err := c.cfg.LoadMany(ctx, keys)
+	entries, whole := c.cfg.LoadMany(ctx, keys)
 	var failed *ManyError
-	if err != nil && !errors.As(err, &failed) {
+	if whole != nil && !errors.As(whole, &failed) {
 		c.count.loadErrors.Add(uint64(len(keys)))
-		return err
+		return whole
 	}
 	for _, f := range flights {
 		var err error
@@ -54,13 +54,28 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 		if failed != nil {
 			err = failed.Errors[f.Key]
 		}
-		if !ok && err == nil {
+		switch {
+		case ok || err != nil:
+		case failed != nil:
+			c.count.loadErrors.Add(1)
+			c.settle(f, nil, whole, h) // it says nothing of this key, so it is no proof that there is none
+			continue
+		default:
 			err = ErrNotFound
 		}
 		it, err := c.newItem(e, err, h)
-		c.store.Settle(f, it, err)
+		c.settle(f, it, err, h)
 	}
 	return nil
+}
+
+// settle ends a flight with what was loaded for it.
+func (c *Cache[K, V]) settle(f *flight[V], it *item[V], err error, h how) {
+	if h.uncached {
+		c.store.Pass(f, it, err)
+		return
+	}
+	c.store.Settle(f, it, err)
 }
 
 // newItem makes an item of what a loader returned. That there is no value is an item, too; another
@@ -76,6 +91,7 @@ func (c *Cache[K, V]) newItem(e Entry[V], err error, h how) (*item[V], error) {
 		if c.cfg.Negative > 0 && !h.uncached {
 			it.Fresh = after(now, c.jittered(c.cfg.Negative))
 			it.Until = it.Fresh
+			it.Lease = c.lease(now, h)
 		}
 		return it, nil
 	}
@@ -83,8 +99,19 @@ func (c *Cache[K, V]) newItem(e Entry[V], err error, h how) (*item[V], error) {
 	if ttl, stale := c.freshness(e); ttl > 0 && !h.uncached {
 		it.Fresh = after(now, ttl)
 		it.Until = after(it.Fresh, stale)
+		it.Lease = c.lease(now, h)
 	}
 	return it, nil
+}
+
+// lease returns until when an item may be served without asking those who come before this instance in the key's
+// order: for ever, unless this instance has just taken over from them. Then they may be back, or
+// be there for others all the time, and know better.
+func (c *Cache[K, V]) lease(now memory.Instant, h how) memory.Instant {
+	if h.takeover {
+		return after(now, max(c.cfg.MirrorTTL, 0))
+	}
+	return memory.Never
 }
 
 // freshness returns how long e is fresh, Forever if it does not expire, zero or less if it is not to be kept, and

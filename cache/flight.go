@@ -15,6 +15,7 @@ type how struct {
 	reload   bool // load even what memory has
 	uncached bool // a last resort: this instance is not one that keeps the key
 	behind   bool // a refresh that nobody waits for
+	takeover bool // the keys are owned by an instance that does not answer
 }
 
 func fetchKind(h how) memory.Kind {
@@ -42,15 +43,15 @@ func (c *Cache[K, V]) one(ctx context.Context, kind memory.Kind, key string, h h
 			c.count.joins.Add(1)
 		}
 		it, err := f.Wait(ctx)
-		if errors.Is(err, singleflight.ErrAbandoned) {
+		if err == singleflight.ErrAbandoned {
 			continue // it was on its way out when we joined
 		}
 		return it, err
 	}
 }
 
-// many is one for many keys: it calls each with what came of every key, in the order of keys. The flights that it
-// starts run as one where that is how their kind works: a fetch, or a fill with LoadMany.
+// many is one for many keys: it calls each with what came of every key, as that comes, and never concurrently. The
+// flights that it starts run as one where that is how their kind works: a fetch, or a fill with LoadMany.
 func (c *Cache[K, V]) many(ctx context.Context, kind memory.Kind, keys []string, h how, each func(i int, it *item[V], err error)) {
 	together := kind != memory.Fill || c.cfg.LoadMany != nil
 	shared := singleflight.NewRun(ctx)
@@ -79,17 +80,53 @@ func (c *Cache[K, V]) many(ctx context.Context, kind memory.Kind, keys []string,
 	} else {
 		shared.Cancel(context.Canceled)
 	}
+	c.collect(ctx, kind, keys, h, items, flights, each)
+}
+
+// collect waits for the flights of keys that have no item.
+func (c *Cache[K, V]) collect(ctx context.Context, kind memory.Kind, keys []string, h how, items []*item[V], flights []*flight[V], each func(i int, it *item[V], err error)) {
+	settled := make(chan int, len(keys)) // room for all: nobody blocks who settles a flight
+	waiting := 0
 	for i, f := range flights {
-		it, err := items[i], error(nil)
 		switch {
-		case f != nil:
-			if it, err = f.Wait(ctx); errors.Is(err, singleflight.ErrAbandoned) {
-				it, err = c.one(ctx, kind, keys[i], h)
-			}
-		case it == nil:
-			err = ErrClosed
+		case items[i] != nil:
+			each(i, items[i], nil)
+		case f == nil:
+			each(i, nil, ErrClosed)
+		default:
+			waiting++
+			f.Then(func() { settled <- i })
+		}
+	}
+	var again []int // were on their way out when we joined
+	take := func(i int) {
+		it, err := flights[i].Wait(ctx)
+		flights[i] = nil
+		if err == singleflight.ErrAbandoned {
+			again = append(again, i)
+			return
 		}
 		each(i, it, err)
+	}
+	for ended := false; waiting > 0 && !ended; waiting-- {
+		select {
+		case i := <-settled:
+			take(i)
+		case <-ctx.Done():
+			ended = true
+		}
+	}
+	for i, f := range flights {
+		if f != nil { // ctx has ended: this leaves
+			take(i)
+		}
+	}
+	if len(again) > 0 {
+		retry := make([]string, len(again))
+		for j, i := range again {
+			retry[j] = keys[i]
+		}
+		c.many(ctx, kind, retry, h, func(j int, it *item[V], err error) { each(again[j], it, err) })
 	}
 }
 
@@ -134,7 +171,7 @@ var errUnsettled = errors.New("cache: internal error: a load ended without a res
 func (c *Cache[K, V]) launch(run *singleflight.Run, kind memory.Kind, flights []*flight[V], h how) {
 	limit, work := c.cfg.LoadTimeout, c.load
 	if kind != memory.Fill {
-		limit, work = limit+hopTime, c.fetch
+		limit, work = max(limit, limit+hopTime), c.fetch // the sum may overflow
 	}
 	rest := func(err error) {
 		for _, f := range flights {
@@ -143,7 +180,8 @@ func (c *Cache[K, V]) launch(run *singleflight.Run, kind memory.Kind, flights []
 			}
 		}
 	}
-	ctx, cancel := context.WithTimeout(run.Context(), limit)
+	// The caller's values are the loader's, but not its Trace: that Get may be over when a loader Gets.
+	ctx, cancel := context.WithTimeout(context.WithValue(run.Context(), traceKey{}, nil), limit)
 	// Even if the work does not heed ctx, those who wait do not wait for longer.
 	timer := time.AfterFunc(limit, func() {
 		turn := ""

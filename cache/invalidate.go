@@ -35,9 +35,7 @@ func (c *Cache[K, V]) Remove(ctx context.Context, keys ...K) error {
 	size := 0
 	var errs []error
 	flush := func() {
-		f := c.newFence(ctx, batch)
-		errs = append(errs, f.raise())
-		f.release()
+		errs = append(errs, c.newFence(ctx, batch).invalidate())
 		batch, size = batch[:0:0], 0
 	}
 	for _, k := range keys {
@@ -63,11 +61,8 @@ func (c *Cache[K, V]) Clear(ctx context.Context) error {
 	if c.closed.Load() {
 		return ErrClosed
 	}
-	f := c.newFence(ctx, nil)
-	err := f.raise()
-	f.release()
 	c.count.clears.Add(1)
-	return err
+	return c.newFence(ctx, nil).invalidate()
 }
 
 // Set makes e the value of key: it invalidates key everywhere, as Remove does, and then stores e with the key's
@@ -112,11 +107,10 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 	case !f.reached(owner), !c.store.IsSole(string(key), f.id):
 	default:
 		if serr := f.store(owner, encoded, c.remaining(it)); serr != nil {
-			return joinUnreached([]error{err, unreached(owner, serr)})
+			err = joinUnreached([]error{err, unreached(owner, serr)})
 		}
 	}
-	f.release()
-	return err
+	return joinUnreached([]error{err, f.release()})
 }
 
 // A raised fence is one invalidation in the fleet, from its call until its release.
@@ -126,6 +120,7 @@ type raised[K ~string, V any] struct {
 	id     uint64
 	keys   []string // nil: all
 	peers  []Peer
+	fenced []bool // by index in peers: it has raised the fence
 	failed map[Peer]error
 }
 
@@ -148,10 +143,23 @@ func (f *raised[K, V]) raise() error {
 	}
 	req := &FenceRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil, Hold: hold}
 	f.c.fence(req)
+	f.fenced = make([]bool, len(f.peers))
+	return f.round(ctx, func(i int, p Peer) error {
+		err := p.Fence(ctx, req)
+		if err == nil {
+			err = ctx.Err() // too late: holds elsewhere may have run out
+		}
+		f.fenced[i] = err == nil
+		return err
+	})
+}
+
+// round calls send for each of the other instances at the same time. It returns nil or an *UnreachedError.
+func (f *raised[K, V]) round(ctx context.Context, send func(i int, p Peer) error) error {
 	errs := make([]error, len(f.peers))
 	var wg sync.WaitGroup
 	for i, p := range f.peers {
-		wg.Go(func() { errs[i] = p.Fence(ctx, req) })
+		wg.Go(func() { errs[i] = send(i, p) })
 	}
 	wg.Wait()
 	for i, err := range errs {
@@ -163,10 +171,10 @@ func (f *raised[K, V]) raise() error {
 			f.failed[f.peers[i]] = err
 		}
 	}
-	if f.failed == nil {
+	switch {
+	case f.failed == nil:
 		return nil
-	}
-	if f.c.closed.Load() {
+	case f.c.closed.Load():
 		return ErrClosed
 	}
 	e := &UnreachedError{Errors: make(map[string]error, len(f.failed))}
@@ -174,6 +182,14 @@ func (f *raised[K, V]) raise() error {
 		e.Errors[p.Addr()] = err
 	}
 	return e
+}
+
+// invalidate is all that Remove and Clear do.
+func (f *raised[K, V]) invalidate() error {
+	if err := f.raise(); err != nil {
+		return err
+	}
+	return f.release()
 }
 
 // bounded returns the context for one round of messages.
@@ -199,22 +215,30 @@ func (f *raised[K, V]) store(owner Peer, value []byte, a Answer) error {
 	return err
 }
 
-// release ends the holds of the fence, everywhere. It is part of the call, so that what begins after the call
-// finds no hold. If an instance was not reached, the holds run out by themselves: it may still answer with
-// what is old. So does a hold whose release gets lost.
-func (f *raised[K, V]) release() {
+// release ends the holds of the fence, everywhere. It is part of the call, so that what begins after the call finds
+// no hold; and it finds instances that began a new life, or made their cache, since they were asked to raise the
+// fence. They have no hold to end, and may have fetched what is old from one that was not fenced yet.
+// They are fenced once more, now that nobody has anything old to give. It returns nil or an *UnreachedError.
+//
+// If an instance was not reached, it does nothing: the holds run out by themselves, since that one may still answer with
+// what is old.
+func (f *raised[K, V]) release() error {
 	if f.failed != nil {
-		return
+		return nil
 	}
 	req := &ReleaseRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil}
-	f.c.release(req)
+	again := &FenceRequest{Cache: req.Cache, ID: f.id, Keys: f.keys, All: req.All}
+	_ = f.c.release(req) // if it has run out, so has the time for all this
 	ctx, cancel := f.bounded()
 	defer cancel()
-	var wg sync.WaitGroup
-	for _, p := range f.peers {
-		wg.Go(func() { _ = p.Release(ctx, req) })
-	}
-	wg.Wait()
+	return f.round(ctx, func(i int, p Peer) error {
+		if f.fenced[i] {
+			if err := p.Release(ctx, req); err == nil || errors.Is(err, ErrUnknownCache) {
+				return nil
+			}
+		}
+		return p.Fence(ctx, again)
+	})
 }
 
 // fence does what a FenceRequest asks for, on this instance.
@@ -227,13 +251,21 @@ func (c *Cache[K, V]) fence(req *FenceRequest) {
 	c.store.Fence(req.ID, until, req.Keys...)
 }
 
+// errNoHold is what an instance says to a release if it does not have the hold, or not on every key.
+var errNoHold = errors.New("cache: there is no hold of this fence")
+
 // release does what a ReleaseRequest asks for, on this instance.
-func (c *Cache[K, V]) release(req *ReleaseRequest) {
+func (c *Cache[K, V]) release(req *ReleaseRequest) error {
+	var held bool
 	if req.All {
-		c.store.ReleaseAll(req.ID)
-		return
+		held = c.store.ReleaseAll(req.ID)
+	} else {
+		held = c.store.Release(req.ID, req.Keys...)
 	}
-	c.store.Release(req.ID, req.Keys...)
+	if !held {
+		return errNoHold
+	}
+	return nil
 }
 
 func unreached(p Peer, err error) error {

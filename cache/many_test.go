@@ -135,6 +135,8 @@ func TestGetManyAsksLoadManyOnceForExactlyWhatIsMissing(t *testing.T) {
 
 func TestGetManyReportsErrorsByKey(t *testing.T) {
 	noLuck, whole := errors.New("no luck"), errors.New("the database is down")
+	partial := &cache.ManyError{Errors: map[string]error{"b": noLuck}}
+	foreign := fmt.Errorf("profiles: %w", &cache.ManyError{Errors: map[string]error{"profile-a": noLuck}})
 	type entries = map[string]cache.Entry[string]
 	for _, tt := range []struct {
 		name    string
@@ -151,8 +153,11 @@ func TestGetManyReportsErrorsByKey(t *testing.T) {
 			map[string]string{"a": "A"}, map[string]error{"b": noLuck}},
 		{"a wrapped ManyError", entries{"a": {Value: "A"}}, fmt.Errorf("wrapped: %w", &cache.ManyError{Errors: map[string]error{"b": noLuck}}),
 			map[string]string{"a": "A"}, map[string]error{"b": noLuck}},
-		{"a ManyError that leaves a key out", nil, &cache.ManyError{Errors: map[string]error{"b": noLuck}},
-			map[string]string{}, map[string]error{"a": cache.ErrNotFound, "b": noLuck}},
+		// What it says nothing of is not proved to be missing.
+		{"a ManyError that leaves a key out", nil, partial,
+			map[string]string{}, map[string]error{"a": partial, "b": noLuck}},
+		{"a ManyError of other keys", entries{"a": {Value: "A"}}, foreign,
+			map[string]string{"a": "A"}, map[string]error{"b": foreign}},
 		{"an error goes before a value", entries{"a": {Value: "A"}, "b": {Value: "B"}}, &cache.ManyError{Errors: map[string]error{"b": noLuck}},
 			map[string]string{"a": "A"}, map[string]error{"b": noLuck}},
 		{"an error for all", entries{"a": {Value: "A"}}, whole,

@@ -59,8 +59,8 @@ type Responder interface {
 	// may come after a call that failed.
 	Fence(ctx context.Context, req *FenceRequest) error
 
-	// Release ends the hold of an earlier Fence. Losing one, or delivering it twice, costs speed
-	// at the most, never correctness.
+	// Release ends the hold of an earlier Fence. It fails if there is none, for the instance has begun
+	// a new life since, and then its caller fences again. Delivering it twice is harmless.
 	Release(ctx context.Context, req *ReleaseRequest) error
 
 	// Store stores a value under the fence that its sender raised before. A request
@@ -74,6 +74,8 @@ type GetRequest struct {
 	Keys           []string
 	// Reload asks for a new load of each key even where memory holds it.
 	Reload bool
+	// Takeover says that those who come before the receiver in the keys' order did not answer the sender.
+	Takeover bool
 	// Carried is what the sender's Config.Carry took from its caller's context.
 	Carried map[string]string
 }

@@ -45,19 +45,28 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 	if len(missing) == 0 {
 		return nil
 	}
-	closed := false
-	c.many(ctx, memory.Fill, missing, how{reload: req.Reload}, func(j int, it *item[V], err error) {
+	closed, left := false, false
+	h := how{reload: req.Reload, takeover: req.Takeover}
+	c.many(ctx, memory.Fill, missing, h, func(j int, it *item[V], err error) {
 		switch {
 		case err == nil:
+			if h.takeover {
+				c.store.Renew(missing[j], c.lease(c.store.Now(), h))
+			}
 			deliver(indexes[j], c.answer(missing[j], it, it.Loaded))
 		case errors.Is(err, ErrClosed) && c.closed.Load(): // ours, and not of a cache that the loader asked
 			closed = true
+		case ctx.Err() != nil && err == ctx.Err(): // the one who asked has left, or this process is ending
+			left = true
 		default:
 			deliver(indexes[j], failure(err))
 		}
 	})
-	if closed {
+	switch {
+	case closed:
 		return ErrUnknownCache
+	case left:
+		return ctx.Err()
 	}
 	return nil
 }
@@ -70,8 +79,7 @@ func (r responder[K, V]) Fence(_ context.Context, req *FenceRequest) error {
 
 // Release implements Responder.
 func (r responder[K, V]) Release(_ context.Context, req *ReleaseRequest) error {
-	r.c.release(req)
-	return nil
+	return r.c.release(req)
 }
 
 // Store implements Responder.
@@ -84,9 +92,10 @@ func (r responder[K, V]) Store(_ context.Context, req *StoreRequest) error {
 	if err := c.decode(it, req.Value); err != nil {
 		return &DecodeError{Key: req.Key, Err: err}
 	}
-	if now := c.store.Now(); req.TTL > 0 {
-		it.Fresh = after(now, req.TTL)
-		it.Until = after(it.Fresh, max(req.Stale, 0))
+	// The sender said how long the value is good after its fence was raised here: the way here counts.
+	if fenced, ok := c.store.FencedAt(req.Key, req.Fence); ok && req.TTL > 0 {
+		it.Fresh = after(fenced, req.TTL)
+		it.Until, it.Lease = after(it.Fresh, max(req.Stale, 0)), memory.Never
 	}
 	c.store.PutFenced(req.Key, req.Fence, it)
 	return nil
@@ -152,13 +161,12 @@ func (c *Cache[K, V]) encoded(key string, it *item[V]) (b []byte, err error) {
 // failure makes the Answer for an error.
 func failure(err error) Answer {
 	a := Answer{Status: StatusLoadFailed, Message: err.Error(), Loaded: true}
-	var pe *singleflight.PanicError
-	var re *RemoteError
+	pe, panicked := err.(*singleflight.PanicError)
+	re, mirrored := err.(*RemoteError) // itself: what a loader wraps is the loader's error
 	switch {
-	case errors.As(err, &re):
-		// A mirror of what another instance found: that is where it happened.
+	case mirrored: // that there is none, as another instance found
 		a.Status, a.Message = re.Status, re.Message
-	case errors.As(err, &pe):
+	case panicked:
 		a.Status, a.Message = StatusLoadPanicked, fmt.Sprintf("the loader panicked: %v", pe.Value)
 	case singleflight.IsGoexit(err):
 		a.Status, a.Message = StatusLoadPanicked, "the loader called runtime.Goexit"

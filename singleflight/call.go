@@ -116,10 +116,13 @@ func (r *Run) isAbandoned() bool {
 type Call[V any] struct {
 	run  *Run
 	done chan struct{} // closed once v and err are written
+	v    V             // written once before done is closed, only read after
+	err  error         // likewise
 
-	settle sync.Once
-	v      V     // written once before done is closed, only read after
-	err    error // likewise
+	// mu guards what follows.
+	mu      sync.Mutex
+	settled bool
+	then    []func()
 }
 
 // NewCall returns a Call of r, and counts its caller as one who waits for it: a Wait is owed.
@@ -153,16 +156,42 @@ func (c *Call[V]) Wait(ctx context.Context) (V, error) {
 
 // Settle ends the call with its result. Only the first Settle counts; it reports whether this was it.
 func (c *Call[V]) Settle(v V, err error) (first bool) {
-	c.settle.Do(func() {
-		first = true
-		if err != nil && c.run.isAbandoned() {
-			// Those who wanted it have left; whoever waits now came later and wants a new one.
-			err = ErrAbandoned
-		}
-		c.v, c.err = v, err
-		close(c.done)
-	})
-	return first
+	c.mu.Lock()
+	if c.settled {
+		c.mu.Unlock()
+		return false
+	}
+	c.settled = true
+	then := c.then
+	c.then = nil
+	c.mu.Unlock()
+	switch {
+	case err != nil && c.run.isAbandoned():
+		// Those who wanted it have left; whoever waits now came later and wants a new one.
+		err = ErrAbandoned
+	case err == ErrAbandoned: // of another call, that this one's function made
+		err = fmt.Errorf("singleflight: within: %w", err)
+	}
+	c.v, c.err = v, err
+	close(c.done)
+	for _, f := range then {
+		f()
+	}
+	return true
+}
+
+// Then has f called when the call is settled, or at once if it is. f must not block; it
+// runs on the goroutine that settles the call. It does not count as waiting.
+func (c *Call[V]) Then(f func()) {
+	c.mu.Lock()
+	if !c.settled {
+		c.then = append(c.then, f)
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
+	<-c.done // closed in a moment
+	f()
 }
 
 // Settled reports whether the call has its result.

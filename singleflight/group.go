@@ -2,7 +2,6 @@ package singleflight
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -49,7 +48,7 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fn func(context.Context, *T
 	for {
 		c, joined := g.join(ctx, key, fn)
 		v, err = c.Wait(ctx)
-		if errors.Is(err, ErrAbandoned) {
+		if err == ErrAbandoned { // itself: another call's may be wrapped in what fn returned
 			continue // joined a call that was on its way out
 		}
 		Rethrow(err)

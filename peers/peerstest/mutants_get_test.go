@@ -192,6 +192,7 @@ var answerMutants = []*mutant{
 
 var crossingMutants = []*mutant{
 	{name: "loses Reload", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) { req.Reload = false })},
+	{name: "loses Takeover", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) { req.Takeover = false })},
 	{name: "loses what is carried", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) { req.Carried = nil })},
 	{name: "joins name and Version", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) {
 		req.Version, _, _ = strings.Cut(req.Version, "/")

@@ -48,6 +48,7 @@ func checkRequestFields(f *fixture) {
 	checkCrosses(f, &got, send,
 		cache.GetRequest{Cache: name, Keys: []string{"k"}},
 		cache.GetRequest{Cache: name, Version: "v2 ü/\x00\xff", Keys: []string{"a", "b"}, Reload: true},
+		cache.GetRequest{Cache: name, Keys: []string{"k"}, Takeover: true},
 		cache.GetRequest{Cache: name, Keys: []string{"k"}, Carried: map[string]string{
 			"traceparent": "00-4bf9-01", "tenant": "ü\n\x00\xff", "": "empty", "none": "",
 		}},

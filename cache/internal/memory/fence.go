@@ -1,5 +1,7 @@
 package memory
 
+import "slices"
+
 // Bounds of what fences take. Past them they grow coarser, never weaker.
 const (
 	maxHolds  = 8   // on one key
@@ -16,8 +18,9 @@ type fence struct {
 
 // A hold keeps what comes from other instances from being stored or shared.
 type hold struct {
-	id    uint64
-	until Instant
+	id     uint64
+	raised Instant
+	until  Instant
 }
 
 func (f *fence) held(now Instant) bool {
@@ -49,9 +52,12 @@ func (f *fence) isSole(id uint64, now Instant) bool {
 // other hold on the key than those of this fence.
 func (f *fence) raise(id uint64, until, now Instant, alone bool) {
 	kept := f.holds[:0]
+	raised := now
 	var last Instant
 	for _, h := range f.holds {
-		if now < h.until && h.id != id {
+		if h.id == id {
+			raised = h.raised // it came twice
+		} else if now < h.until {
 			kept = append(kept, h)
 			last = max(last, h.until)
 		}
@@ -64,19 +70,17 @@ func (f *fence) raise(id uint64, until, now Instant, alone bool) {
 		// One that nobody can release stands for them all.
 		kept = append(kept[:0], hold{until: last})
 	}
-	f.holds = append(kept, hold{id, until})
+	f.holds = append(kept, hold{id, raised, until})
 }
 
-// release ends the holds of id, and reports whether none is left.
+// release ends the hold of id, and reports whether there was one.
 func (f *fence) release(id uint64) bool {
-	kept := f.holds[:0]
-	for _, h := range f.holds {
-		if h.id != id {
-			kept = append(kept, h)
-		}
+	if f == nil {
+		return false
 	}
-	f.holds = kept
-	return len(kept) == 0
+	n := len(f.holds)
+	f.holds = slices.DeleteFunc(f.holds, func(h hold) bool { return h.id == id })
+	return len(f.holds) < n
 }
 
 // Fence drops what the store has of keys, and detaches their flights. Until then, what is fetched of them
@@ -153,24 +157,49 @@ func (s *Store[V]) IsSole(key string, id uint64) bool {
 	return sh.fences[hash].isSole(id, s.Now())
 }
 
-// Release ends the hold of the fence id on keys.
-func (s *Store[V]) Release(id uint64, keys ...string) {
+// FencedAt returns when the fence id was raised on key, if its hold is still there.
+func (s *Store[V]) FencedAt(key string, id uint64) (Instant, bool) {
+	sh, hash := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if f := sh.fences[hash]; f != nil {
+		for _, h := range f.holds {
+			if h.id == id {
+				return h.raised, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// Release ends the hold of the fence id on keys, and reports whether it was there for each of them. It is not
+// if the fence was raised in an earlier life of this process, or has run out.
+func (s *Store[V]) Release(id uint64, keys ...string) (held bool) {
+	held = true
 	for _, key := range keys {
 		sh, hash := s.shard(key)
 		sh.mu.Lock()
-		if f := sh.fences[hash]; f != nil && f.release(id) {
+		f := sh.fences[hash]
+		// The fence may have had to hold the whole shard, and another of its keys may have released that.
+		if f.release(id) || sh.every.release(id) {
+			sh.released = id
+		}
+		if f != nil && len(f.holds) == 0 {
 			delete(sh.fences, hash)
 		}
-		sh.every.release(id) // it may have had to hold the whole shard
+		held = held && sh.released == id
 		sh.mu.Unlock()
 	}
+	return held
 }
 
-// ReleaseAll ends the hold of the fence id that was raised by FenceAll.
-func (s *Store[V]) ReleaseAll(id uint64) {
+// ReleaseAll is Release for the hold of a fence that was raised by FenceAll.
+func (s *Store[V]) ReleaseAll(id uint64) (held bool) {
+	held = true
 	for _, sh := range s.shards {
 		sh.mu.Lock()
-		sh.every.release(id)
+		held = sh.every.release(id) && held
 		sh.mu.Unlock()
 	}
+	return held
 }

@@ -167,7 +167,7 @@ func TestPutFenced(t *testing.T) {
 		if !put(1) {
 			t.Error("not stored under its fence")
 		}
-		s.Settle(f, &item{Value: "loaded before", Fresh: memory.Never, Until: memory.Never}, nil)
+		s.Settle(f, &item{Value: "loaded before", Fresh: memory.Never, Until: memory.Never, Lease: memory.Never}, nil)
 		if s.Peek("k").Value != "v" {
 			t.Error("a load that began before the store replaced it")
 		}

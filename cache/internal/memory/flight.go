@@ -25,7 +25,7 @@ func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Fligh
 	if !reload {
 		// The one who misses may be late: the flight it missed has landed since. An item that is stale is
 		// none of that: the one who comes refreshes it.
-		if e := sh.entries[key]; e != nil && now < e.item.Fresh {
+		if e := sh.entries[key]; e != nil && now < e.item.Fresh && (kind == Fill || now < e.lease) {
 			return e.item, nil, false
 		}
 	}
@@ -65,14 +65,18 @@ func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) 
 // is not to be kept, or too large, leaves it with nothing. An error leaves what is there. Only the first Settle counts.
 func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 	sh, hash := s.shard(f.Key)
+	k := flightKey{f.Key, f.kind}
 	var room int64
-	if err == nil && !f.private {
-		room = s.reserve(sh, f.Key, hash, item)
+	if err == nil && sh.attached(f, k) { // else nothing is evicted for it
+		room = s.reserve(f.Key, hash, item)
 	}
 	sh.mu.Lock()
 	delete(sh.alone, f)
-	if k := (flightKey{f.Key, f.kind}); sh.flights[k] == f {
+	if sh.flights[k] == f {
 		delete(sh.flights, k)
+		if f.kind == Refetch && err == nil {
+			sh.detachKindLocked(Fetch, f.Key) // what it brings may be older
+		}
 		if err == nil {
 			s.replaceLocked(sh, f.Key, hash, item, room)
 			room = 0
@@ -84,6 +88,13 @@ func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 	}
 	// Only now, so that whoever has seen the result and comes again finds it in memory.
 	f.Call.Settle(item, err)
+}
+
+// attached reports whether f is still the flight of its kind and key.
+func (sh *shard[V]) attached(f *Flight[V], k flightKey) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.flights[k] == f
 }
 
 // Pass ends a flight with what it brought, and leaves in memory what is there.
@@ -122,6 +133,7 @@ func (s *Store[V]) dropAllLocked(sh *shard[V]) {
 		p.init()
 	}
 	sh.entries = make(map[string]*entry[V])
+	sh.peak = 0
 	for _, f := range sh.flights {
 		sh.alone[f] = struct{}{}
 	}

@@ -22,6 +22,7 @@ type Item[V any] struct {
 	Size    int64   // bytes that Value takes, beside Encoded and what the store itself needs
 	Fresh   Instant // until when the item is fresh
 	Until   Instant // until when it may be served; an Item that is past it is never kept
+	Lease   Instant // until when it may be served without asking another instance first; the store may renew it
 	Mirror  bool    // another instance owns the key
 	Peer    string  // the instance that it was fetched from, else ""
 	Loaded  bool    // it was loaded for those who waited for it, and not found in a memory
@@ -76,22 +77,26 @@ type entry[V any] struct {
 	key        string
 	cost       int64
 	refreshAt  Instant // not before then is a stale item refreshed again
+	lease      Instant // the item's Lease, as it was renewed
 	prev, next *entry[V]
 	queue      *queue[V]
 	hits       uint8 // since it was queued, saturating at maxHits
 }
 
 // mapCost and ghostCost are what an entry takes beside itself: its slot in the shard's map (a
-// string, a pointer and a control byte, at a load of about two thirds) and its share of the ghost queue, which
-// is never longer than the shard has entries.
+// string, a pointer and a control byte, at a load that is a half just after the map has grown), and its share of the
+// ghost queue, which is about as long as the shard has entries (a slot in a map, and one in a slice with room to grow).
 const (
-	mapCost   = 40
-	ghostCost = 32
+	mapCost   = 56
+	ghostCost = 64
 )
 
 // cost is what keeping it takes, in bytes.
 func (it *Item[V]) cost(key string) int64 {
 	n := int64(unsafe.Sizeof(entry[V]{})) + int64(unsafe.Sizeof(Item[V]{})) + mapCost + ghostCost
-	n += int64(len(key)) + max(it.Size, 0) + int64(cap(it.Encoded)) + int64(len(it.Peer))
-	return n
+	n += int64(len(key)) + int64(cap(it.Encoded)) + int64(len(it.Peer))
+	if it.Size > math.MaxInt64-n {
+		return math.MaxInt64
+	}
+	return n + max(it.Size, 0)
 }

@@ -1,5 +1,7 @@
 package memory
 
+import "maps"
+
 const (
 	maxHits = 3
 
@@ -123,15 +125,29 @@ func (g *ghosts) add(hash uint64, limit int) {
 	}
 	g.set[hash] = struct{}{}
 	g.order = append(g.order, hash)
-	limit = max(limit, minGhosts)
-	for len(g.order)-g.head > limit {
+	g.trim(limit)
+	if g.head > len(g.order)/2 {
+		g.order = g.order[:copy(g.order, g.order[g.head:])]
+		g.head = 0
+	}
+}
+
+// trim forgets the oldest until there are no more than limit, or minGhosts if that is more.
+func (g *ghosts) trim(limit int) {
+	for len(g.order)-g.head > max(limit, minGhosts) {
 		// A hash that was taken and added again is in order twice, and forgotten
 		// at its first place: a little early, which costs nothing but a hint.
 		delete(g.set, g.order[g.head])
 		g.head++
 	}
-	if g.head > len(g.order)/2 {
-		g.order = g.order[:copy(g.order, g.order[g.head:])]
-		g.head = 0
-	}
+}
+
+// shrink trims, and gives back the room.
+func (g *ghosts) shrink(limit int) {
+	g.trim(limit)
+	g.order = append([]uint64(nil), g.order[g.head:]...)
+	g.head = 0
+	set := make(map[uint64]struct{}, len(g.set))
+	maps.Copy(set, g.set)
+	g.set = set
 }

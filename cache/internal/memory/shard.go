@@ -1,6 +1,9 @@
 package memory
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // shard is the part of a Store that one lock guards.
 type shard[V any] struct {
@@ -13,6 +16,8 @@ type shard[V any] struct {
 	alone    map[*Flight[V]]struct{} // under way, and joined by nobody: private ones, and those that were detached
 	fences   map[uint64]*fence       // by hash of the key: keys that collide are fenced together; a nil *fence is none
 	every    fence                   // on every key
+	released uint64                  // the fence of which a hold was released last
+	peak     int                     // entries since the map was made
 	closed   bool
 
 	hits, mirrorHits, staleHits, misses, expired uint64
@@ -35,10 +40,32 @@ func newShard[V any]() *shard[V] {
 // stored. sh.mu must be held.
 func (sh *shard[V]) detachLocked(key string) {
 	for k := range kinds {
-		if f := sh.flights[flightKey{key, k}]; f != nil {
-			delete(sh.flights, flightKey{key, k})
-			sh.alone[f] = struct{}{}
-		}
+		sh.detachKindLocked(k, key)
+	}
+}
+
+// detachKindLocked is detachLocked for one kind. sh.mu must be held.
+func (sh *shard[V]) detachKindLocked(kind Kind, key string) {
+	k := flightKey{key, kind}
+	if f := sh.flights[k]; f != nil {
+		delete(sh.flights, k)
+		sh.alone[f] = struct{}{}
+	}
+}
+
+// shrinkLocked makes the maps anew when few entries are left of many: a map keeps the room that it once
+// had. sh.mu must be held.
+func (sh *shard[V]) shrinkLocked() {
+	if sh.peak < minGhosts || len(sh.entries) > sh.peak/4 {
+		return
+	}
+	sh.peak = len(sh.entries)
+	entries := make(map[string]*entry[V], len(sh.entries))
+	maps.Copy(entries, sh.entries)
+	sh.entries = entries
+	for c := range sh.policies {
+		p := &sh.policies[c]
+		p.ghosts.shrink(p.len())
 	}
 }
 

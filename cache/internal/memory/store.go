@@ -3,6 +3,7 @@ package memory
 import (
 	"hash/maphash"
 	"math/bits"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -11,8 +12,9 @@ const (
 	maxShards = 64
 	// shardBytes is how much of MaxBytes there must be for each shard.
 	shardBytes = 1 << 20
-	// shardCost is what a shard takes beside its entries: its own struct and the ghosts it may always have.
-	shardCost = 2 << 10
+	// shardCost is what a shard takes beside its entries: its own struct, the ghosts it may always have,
+	// and maps that are not made smaller any more.
+	shardCost = 4 << 10
 	// valueShare is the share of its budget that one entry may take: 1/valueShare.
 	valueShare = 4
 	// mirrorShare is the share of the bytes that mirrors have for their own: 1/mirrorShare.
@@ -80,8 +82,11 @@ func (s *Store[V]) Now() Instant { return Instant(time.Since(s.start)) }
 
 func (s *Store[V]) shard(key string) (*shard[V], uint64) {
 	h := maphash.String(s.seed, key)
-	return s.shards[h>>s.shift], h // a shift by 64 gives 0
+	return s.shards[s.index(h)], h
 }
+
+// index returns the number of the shard of a hash.
+func (s *Store[V]) index(hash uint64) uint64 { return hash >> s.shift } // a shift by 64 gives 0
 
 // Get returns the item of key, nil if there is none that may be served. It tells exactly one caller in RefreshEvery
 // to refresh an item that is stale.
@@ -97,6 +102,11 @@ func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
 	}
 	if now >= e.item.Until {
 		s.expireLocked(sh, e)
+		sh.misses++
+		sh.mu.Unlock()
+		return nil, false
+	}
+	if now >= e.lease {
 		sh.misses++
 		sh.mu.Unlock()
 		return nil, false
@@ -132,10 +142,21 @@ func (s *Store[V]) Peek(key string) *Item[V] {
 	return nil
 }
 
+// Renew makes the lease of key last until then, if it has an entry that is not a mirror: those who come before this
+// instance in the key's order were asked once more, and did not answer.
+func (s *Store[V]) Renew(key string, until Instant) {
+	sh, _ := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if e := sh.entries[key]; e != nil && !e.item.Mirror {
+		e.lease = max(e.lease, until)
+	}
+}
+
 // Put drops, detaches, and stores item in one step: what Set is where there is nobody else.
 func (s *Store[V]) Put(key string, item *Item[V]) {
 	sh, hash := s.shard(key)
-	room := s.reserve(sh, key, hash, item)
+	room := s.reserve(key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.detachLocked(key)
@@ -145,8 +166,11 @@ func (s *Store[V]) Put(key string, item *Item[V]) {
 // PutFenced is Put under the fence id, which was raised on key before. It does nothing and returns false if another
 // fence was under way since then, or that one's hold is over.
 func (s *Store[V]) PutFenced(key string, id uint64, item *Item[V]) bool {
+	if !s.IsSole(key, id) { // before anything is evicted for it
+		return false
+	}
 	sh, hash := s.shard(key)
-	room := s.reserve(sh, key, hash, item)
+	room := s.reserve(key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if !sh.fences[hash].isSole(id, s.Now()) {
@@ -162,10 +186,10 @@ func (s *Store[V]) PutFenced(key string, id uint64, item *Item[V]) bool {
 func (s *Store[V]) SetEncoded(key string, item *Item[V], encoded []byte) {
 	with := *item
 	with.Encoded = encoded
-	sh, _ := s.shard(key)
+	sh, hash := s.shard(key)
 	b := &s.budgets[item.class()]
 	more := with.cost(key) - item.cost(key)
-	if with.cost(key) > b.max/valueShare || !s.makeRoom(sh, item.class(), more) {
+	if with.cost(key) > b.max/valueShare || !s.makeRoom(hash, item.class(), more) {
 		return
 	}
 	sh.mu.Lock()
@@ -182,12 +206,12 @@ func (s *Store[V]) SetEncoded(key string, item *Item[V], encoded []byte) {
 
 // reserve makes room for item and returns how much, 0 if it is not to be kept: its time is over, it is too large, or
 // it is a mirror that is not wanted yet. No lock may be held.
-func (s *Store[V]) reserve(sh *shard[V], key string, hash uint64, item *Item[V]) int64 {
-	if item.Until <= s.Now() || item.Mirror && !sh.wantsMirror(key, hash) {
+func (s *Store[V]) reserve(key string, hash uint64, item *Item[V]) int64 {
+	if item.Until <= s.Now() || item.Mirror && !s.shards[s.index(hash)].wantsMirror(key, hash) {
 		return 0
 	}
 	n := item.cost(key)
-	if n > s.budgets[item.class()].max/valueShare || !s.makeRoom(sh, item.class(), n) {
+	if n > s.budgets[item.class()].max/valueShare || !s.makeRoom(hash, item.class(), n) {
 		s.rejected.Add(1)
 		return 0
 	}
@@ -208,22 +232,21 @@ func (sh *shard[V]) wantsMirror(key string, hash uint64) bool {
 	return e != nil && e.item.Mirror
 }
 
-// makeRoom reserves n bytes, evicting from sh and, if that has nothing left, from the others. No lock may be held.
-func (s *Store[V]) makeRoom(sh *shard[V], c class, n int64) bool {
+// makeRoom reserves n bytes. It evicts one entry from each shard in turn, beginning with that of hash, so that what
+// is small goes from its own shard and what is large does not empty one. No lock may be held.
+func (s *Store[V]) makeRoom(hash uint64, c class, n int64) bool {
 	b := &s.budgets[c]
-	for from, next := sh, 0; ; {
-		if b.tryReserve(n) {
-			return true
-		}
-		if s.evict(from, c) {
-			continue
-		}
-		if next == len(s.shards) {
+	i, empty := s.index(hash), 0
+	for !b.tryReserve(n) {
+		if s.evict(s.shards[i], c) {
+			empty = 0
+		} else if empty++; empty == len(s.shards) {
 			// Nobody has anything left: others have reserved all there is, and not linked it yet.
 			return false
 		}
-		from, next = s.shards[next], next+1
+		i = (i + 1) % uint64(len(s.shards))
 	}
+	return true
 }
 
 // evict evicts one entry of class c from sh, and reports whether there was one.
@@ -239,8 +262,11 @@ func (s *Store[V]) evict(sh *shard[V], c class) bool {
 	if s.Now() < e.item.Until {
 		s.evictions.Add(1)
 		p.ghosts.add(maphash.String(s.seed, e.key), p.len())
+	} else {
+		sh.expired++
 	}
 	s.budgets[c].release(e.cost)
+	sh.shrinkLocked()
 	return true
 }
 
@@ -264,8 +290,10 @@ func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *It
 		s.budgets[item.class()].release(room)
 		return
 	}
-	e := &entry[V]{key: key, item: item, cost: room}
-	sh.entries[key] = e
+	// A key of its own: the caller's may be a piece of something large.
+	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease}
+	sh.entries[e.key] = e
+	sh.peak = max(sh.peak, len(sh.entries))
 	p.insert(e, hash)
 	s.expireOldestLocked(sh, p)
 }
@@ -275,6 +303,7 @@ func (s *Store[V]) unlinkLocked(sh *shard[V], e *entry[V]) {
 	delete(sh.entries, e.key)
 	e.queue.remove(e)
 	s.budgets[e.item.class()].release(e.cost)
+	sh.shrinkLocked()
 }
 
 // expireLocked drops e, whose time is over. A mirror that ran out is remembered, so that it comes back at

@@ -22,12 +22,12 @@ type (
 
 // val is an item of the given size that does not expire.
 func val(size int) *item {
-	return &item{Value: "v", Size: int64(size), Fresh: memory.Never, Until: memory.Never}
+	return &item{Value: "v", Size: int64(size), Fresh: memory.Never, Until: memory.Never, Lease: memory.Never}
 }
 
 func keep(s *store, d time.Duration) *item {
 	until := s.Now() + memory.Instant(d)
-	return &item{Value: "v", Size: 1, Fresh: until, Until: until}
+	return &item{Value: "v", Size: 1, Fresh: until, Until: until, Lease: until}
 }
 
 func has(s *store, key string) bool { return s.Peek(key) != nil }
@@ -250,7 +250,7 @@ func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New[string](1<<20, true)
 		now := s.Now()
-		s.Put("k", &item{Value: "v", Fresh: now + 1e9, Until: now + 3e9})
+		s.Put("k", &item{Value: "v", Fresh: now + 1e9, Until: now + 3e9, Lease: memory.Never})
 		it, refresh := s.Get("k")
 		if it == nil || refresh {
 			t.Errorf("fresh: %v, %v", it, refresh)

@@ -32,37 +32,34 @@ type Request struct {
 // if q breaks a limit of the format.
 func AppendRequest(dst []byte, q *Request) ([]byte, error) {
 	dst = append(dst, Version, byte(q.Verb))
-	head := func(flag byte, set bool) {
-		if !set {
-			flag = 0
-		}
-		dst = append(dst, flag)
+	head := func(flags byte) {
+		dst = append(dst, flags)
 		dst = binary.BigEndian.AppendUint64(dst, q.Epoch)
 		dst = appendDuration(dst, q.Timeout)
 	}
 	switch q.Verb {
 	case Ping:
-		head(0, false)
+		head(0)
 		return dst, nil
 	case Get:
-		head(flagReload, q.Get.Reload)
+		head(bit(flagReload, q.Get.Reload) | bit(flagTakeover, q.Get.Takeover))
 		dst = binary.AppendUvarint(dst, q.MaxValue)
 		return appendGet(dst, q.Get)
 	case Fence:
 		f := q.Fence
-		head(flagAll, f.All)
+		head(bit(flagAll, f.All))
 		dst = appendString(dst, f.Cache)
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)
 		dst = appendDuration(dst, f.Hold)
 		return appendInvalidated(dst, f.Cache, f.Keys, f.All)
 	case Release:
 		f := q.Release
-		head(flagAll, f.All)
+		head(bit(flagAll, f.All))
 		dst = appendString(dst, f.Cache)
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)
 		return appendInvalidated(dst, f.Cache, f.Keys, f.All)
 	case Store:
-		head(0, false)
+		head(0)
 		return appendStore(dst, q.Store)
 	}
 	return dst, fmt.Errorf("unknown %v", q.Verb)
@@ -147,6 +144,14 @@ func appendStore(dst []byte, s *cache.StoreRequest) ([]byte, error) {
 	return append(dst, s.Value...), nil
 }
 
+// bit returns mask if it is set.
+func bit(mask byte, set bool) byte {
+	if set {
+		return mask
+	}
+	return 0
+}
+
 // DecodeRequest decodes a request. Only the Value of a store aliases b.
 func DecodeRequest(b []byte) (*Request, error) {
 	r := reader{b: b}
@@ -156,8 +161,10 @@ func DecodeRequest(b []byte) (*Request, error) {
 	q := &Request{Verb: Verb(r.byte())}
 	var known byte
 	switch q.Verb {
-	case Get, Fence, Release: // flagReload and flagAll are the same bit
-		known = flagReload
+	case Get:
+		known = flagReload | flagTakeover
+	case Fence, Release:
+		known = flagAll
 	}
 	flags := r.flags(known)
 	q.Epoch = r.fixed64()
@@ -177,11 +184,12 @@ func (r *reader) body(q *Request, flags byte) {
 	case Get:
 		q.MaxValue = r.uvarint()
 		q.Get = &cache.GetRequest{
-			Cache:   r.name("the cache's name"),
-			Version: r.name("the version"),
-			Reload:  flags&flagReload != 0,
-			Carried: r.carried(),
-			Keys:    r.keys(),
+			Cache:    r.name("the cache's name"),
+			Version:  r.name("the version"),
+			Reload:   flags&flagReload != 0,
+			Takeover: flags&flagTakeover != 0,
+			Carried:  r.carried(),
+			Keys:     r.keys(),
 		}
 	case Fence:
 		q.Fence = &cache.FenceRequest{

@@ -13,7 +13,8 @@
 //
 //	byte     version      1
 //	byte     verb         1 ping, 2 get, 3 fence, 4 release, 5 store
-//	byte     flags        bit 0: of get, reload; of fence and release, all keys. Others are 0
+//	byte     flags        bit 0: of get, reload; of fence and release, all keys;
+//	                      bit 1: of get, takeover. Others are 0
 //	fixed64  epoch        of the sender's view
 //	duration timeout      what is left for the request; Forever if it has no deadline
 //	...      body, by verb, up to the end of the request
@@ -145,10 +146,11 @@ const (
 )
 
 const (
-	flagReload = 1 << 0 // of a get
-	flagAll    = 1 << 0 // of a fence or a release
-	flagLoaded = 1 << 0 // of an answer
-	flagSigned = 1 << 0 // of a reply
+	flagReload   = 1 << 0 // of a get
+	flagTakeover = 1 << 1 // of a get
+	flagAll      = 1 << 0 // of a fence or a release
+	flagLoaded   = 1 << 0 // of an answer
+	flagSigned   = 1 << 0 // of a reply
 )
 
 // ErrTooLarge says that a message, or a part of it, is over a limit.

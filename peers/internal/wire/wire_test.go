@@ -27,7 +27,7 @@ func samples() map[string]*Request {
 	return map[string]*Request{
 		"ping": {Verb: Ping, Epoch: 0x0102030405060708, Timeout: cache.Forever},
 		"get": {Verb: Get, Epoch: 1, Timeout: 3 * time.Second, MaxValue: 64 << 20, Get: &cache.GetRequest{
-			Cache: "users", Version: "v2", Keys: []string{"", ".", "..", "a b", "a+b", "a//b", "\xff\x00"}, Reload: true,
+			Cache: "users", Version: "v2", Keys: []string{"", ".", "..", "a b", "a+b", "a//b", "\xff\x00"}, Reload: true, Takeover: true,
 			Carried: map[string]string{"traceparent": "00-1", "b": "", "": "x"},
 		}},
 		"fence": {Verb: Fence, Epoch: 1<<64 - 1, Timeout: 1, Fence: &cache.FenceRequest{
@@ -150,7 +150,7 @@ func TestPropertyRequestRoundTrip(t *testing.T) {
 			if len(carried) == 0 {
 				carried = nil
 			}
-			q.Get = &cache.GetRequest{Cache: text.Draw(t, "name"), Version: text.Draw(t, "version"), Keys: keys.Draw(t, "keys"), Reload: all, Carried: carried}
+			q.Get = &cache.GetRequest{Cache: text.Draw(t, "name"), Version: text.Draw(t, "version"), Keys: keys.Draw(t, "keys"), Reload: all, Takeover: rapid.Bool().Draw(t, "takeover"), Carried: carried}
 		case Fence:
 			q.Fence = &cache.FenceRequest{Cache: text.Draw(t, "name"), ID: rapid.Uint64().Draw(t, "id"), Keys: some(), All: all, Hold: duration.Draw(t, "hold")}
 		case Release:
@@ -216,7 +216,7 @@ func TestG11DecoderRefuses(t *testing.T) {
 		{"nothing", "cut off", nil},
 		{"version", "version 9", []byte{9}},
 		{"verb", "does not know the verb", bad(77, 0)},
-		{"flags", "unknown flags 0x2", bad(Get, 2, 0, 0, 0, 0, 0)},
+		{"flags", "unknown flags 0x4", bad(Get, 4, 0, 0, 0, 0, 0)},
 		{"flags of a ping", "unknown flags 0x1", bad(Ping, 1)},
 		{"left over", "1 bytes are left over", bad(Ping, 0, 0)},
 		{"overlong number", "longer than need be", bad(Get, 0, 0x80, 0x00)},
