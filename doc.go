@@ -9,7 +9,7 @@
 // for a short time what they ask for often. When a value changes, Remove or Set invalidates it everywhere before it
 // returns. When an owner does not answer, the next instance in the key's own order takes over.
 //
-// The packages, each importing only those above it:
+// The packages. Each imports only those above it, and its own subpackages:
 //
 //	singleflight      one call of a function for all who want its result at the same time
 //	cache             the cache

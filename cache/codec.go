@@ -17,7 +17,8 @@ type Codec[V any] interface {
 	Decode(src []byte) (V, error)
 }
 
-// JSON is a Codec that uses encoding/json.
+// JSON is a Codec that uses encoding/json. What that drops, such as unexported fields, is missing at all
+// instances but the owner.
 type JSON[V any] struct{}
 
 // Append implements Codec.

@@ -22,8 +22,8 @@ const (
 	MaxKeyBytes = 16 << 10
 )
 
-// Config describes a Cache. Only Load is required; every zero field has the default
-// that stands beside it.
+// Config describes a Cache. Load is required, SizeOf unless V is string or []byte, and with Peers Name and Codec;
+// every other zero field has the default that stands beside it.
 type Config[K ~string, V any] struct {
 	// Name names the cache within the fleet. Required with Peers.
 	Name string

@@ -98,6 +98,9 @@ func (e *ManyError) Error() string {
 		return "cache: no keys failed"
 	}
 	sort.Strings(keys)
+	if len(keys) == 1 {
+		return fmt.Sprintf("cache: key %q: %v", keys[0], e.Errors[keys[0]])
+	}
 	return fmt.Sprintf("cache: %d keys failed; %q: %v", len(keys), keys[0], e.Errors[keys[0]])
 }
 
@@ -120,7 +123,7 @@ type UnreachedError struct {
 
 func (e *UnreachedError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "cache: invalidation did not reach %d instances:", len(e.Errors))
+	b.WriteString("cache: the invalidation did not reach")
 	addrs := make([]string, 0, len(e.Errors))
 	for a := range e.Errors {
 		addrs = append(addrs, a)

@@ -149,7 +149,7 @@ func ExampleCache_GetMany() {
 	}
 	// Output:
 	// one query for 3
-	// map[2:4 3:9] cache: 1 keys failed; "x": cache: not found
+	// map[2:4 3:9] cache: key "x": cache: not found
 	// x: cache: not found
 }
 

@@ -26,7 +26,7 @@ const (
 // wait for it, and its result is not stored. Removes are never coalesced.
 //
 // If instances could not be reached, it returns an *UnreachedError that names them, and all others
-// have been invalidated. Remove blocks on ctx, and for at most 10 s for each 4,096 keys.
+// have been invalidated. Remove blocks on ctx, and for at most 10 s for each 4,096 keys or 1 MiB of keys.
 func (c *Cache[K, V]) Remove(ctx context.Context, keys ...K) error {
 	if c.closed.Load() {
 		return ErrClosed
@@ -72,7 +72,7 @@ func (c *Cache[K, V]) Clear(ctx context.Context) error {
 // one overlaps therefore may invalidate and store nothing, so that the next Get loads what is true; it
 // returns nil all the same. One that did not reach every instance counts as under way until its time is up, at most 5 s.
 //
-// If e's TTL is negative, or e is too large to be kept, Set is Remove. With an *UnreachedError it
+// If e's TTL is negative, e is too large to be kept, or the owner does not run this Version of the cache, Set is Remove. With an *UnreachedError it
 // has stored e if the owner is not among those that it names. Set copies a Value that is a byte slice; nobody may
 // change any other afterwards.
 func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {

@@ -10,7 +10,8 @@ import (
 
 // GetMany returns the values of keys, as Get would, with one request to each owner and one LoadMany
 // there, if there is one. If some keys fail, it returns the values of all others and a *ManyError.
-// Keys that are given twice count once. If a loader panics, so does GetMany.
+// Keys that are given twice count once. If a loader panics in this process, so does GetMany; on
+// another instance, that is the error of its keys.
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	if c.closed.Load() {
 		return nil, ErrClosed

@@ -112,7 +112,7 @@ type StoreRequest struct {
 	Value []byte
 	// TTL and Stale are as in Answer.
 	TTL, Stale time.Duration
-	// Size is the Entry's Size, 0 for the receiver's Config.SizeOf.
+	// Size is the size of the value as the sender accounts for it, 0 for the receiver's Config.SizeOf.
 	Size int64
 }
 

@@ -73,7 +73,7 @@ func TestUnreachedErrorNamesAllInOrder(t *testing.T) {
 	c, _ := asking(t, stringConfig{}, nil, b, a)
 	keys := slices.Repeat([]string{"k"}, 5000) // more than one fence takes; still one error
 	err := c.Remove(t.Context(), keys...)
-	want := "cache: invalidation did not reach 2 instances: a:1 (connection refused), b:1 (connection refused)"
+	want := "cache: the invalidation did not reach a:1 (connection refused), b:1 (connection refused)"
 	if err == nil || err.Error() != want {
 		t.Errorf("Remove: %v\nwant    %s", err, want)
 	}

@@ -15,13 +15,13 @@ type Stats struct {
 	// Loads, in keys.
 	Loads      uint64 // asked of the loader
 	LoadErrors uint64 // failed, other than with ErrNotFound
-	LoadPanics uint64 // calls of the loader that panicked or called runtime.Goexit
+	LoadPanics uint64 // calls of the loader, or of the Carrier for it, that panicked or called runtime.Goexit
 	Refreshes  uint64 // refreshes of stale values that were begun in the background
 
 	// Requests to other instances, in keys.
 	Fetches       uint64 // asked of another instance
 	FetchHits     uint64 // answered from that instance's memory
-	FetchFailures uint64 // requests to which an instance gave no usable answer
+	FetchFailures uint64 // not keys but requests to which an instance gave no usable answer
 	Takeovers     uint64 // loaded here because the instances that come first for the key did not answer
 	LastResorts   uint64 // loaded here, and not kept, because too many did not answer
 
@@ -33,7 +33,7 @@ type Stats struct {
 
 	Evictions uint64 // values that made room for others
 	Expired   uint64 // values that were dropped because their time was over
-	Rejected  uint64 // values that were too large to be kept
+	Rejected  uint64 // values that were too large to be kept, or came when all room was being taken
 
 	// What is held now.
 	Entries     int

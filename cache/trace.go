@@ -14,8 +14,8 @@ type Trace struct {
 
 type traceKey struct{}
 
-// WithTrace returns a context with which a Get sets t, unless it finds the value, or that there is none, in this
-// instance's memory, or fails otherwise than with ErrNotFound: so t must be zero. t belongs to the Get until that returns.
+// WithTrace returns a context for one Get or Refresh. If that goes beyond this instance's memory and finds a value, or
+// ErrNotFound, it sets t; else t stays as it is, so pass a zero Trace. t belongs to the call until it returns.
 func WithTrace(ctx context.Context, t *Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, t)
 }

@@ -168,7 +168,7 @@ func TestG11ChallengesAreRenewed(t *testing.T) {
 		if n := len(tap.all); n != 103 {
 			t.Errorf("a call after a silence took %d requests, want 2", n-101)
 		}
-		if s := b.Stats(); s.RejectedAuth != 2 || s.Served != 101 {
+		if s := b.Stats(); s.Challenged != 2 || s.RejectedAuth != 0 || s.Served != 101 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -304,7 +304,7 @@ func TestG11RefusesWithoutCredential(t *testing.T) {
 			}
 		}
 	}
-	if s := b.Stats(); s.RejectedAuth != 15 || s.Served != 0 {
+	if s := b.Stats(); s.Challenged != 15 || s.Served != 0 {
 		t.Errorf("%+v", s)
 	}
 	// An instance with another Secret is told so, at once and in words, and does not try for ever.

@@ -29,10 +29,10 @@
 // # Health
 //
 // A peer that refuses connections, fails three times in a row, or does not answer a ping while
-// a call waits for it, is down: the calls that wait for it fail at once, and so does
-// every later one, until a ping of the Pool's own finds it back. No call of a
-// user is ever spent on trying. An instance that shuts down in good order is down for new calls
-// at once, and those that it has taken come to their end.
+// a call waits for it, is down: every later call fails at once, until a ping of the Pool's own finds it
+// back. No call of a user is ever spent on trying. The calls that wait for it fail at once, too, unless what
+// it does is refuse connections: an instance that shuts down in good order takes no new calls and
+// brings those that it has taken to their end.
 //
 // # Caveats
 //

@@ -1,6 +1,12 @@
 package peers
 
-import "sync/atomic"
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// hexEpoch returns an epoch as people see it.
+func hexEpoch(epoch uint64) string { return fmt.Sprintf("%016x", epoch) }
 
 // epochs counts how often a peer's view was another than this instance's.
 type epochs struct {
@@ -20,6 +26,6 @@ func (e *epochs) note(p *Pool, name string, theirs uint64) {
 	}
 	e.mismatches.Add(1)
 	if e.logged.Swap(theirs) != theirs {
-		p.log.Info("fleetcache: an instance has another view of the members", "peer", name, "epoch", theirs, "own", ours)
+		p.log.Warn("peers: an instance has another view of the members", "peer", name, "epoch", hexEpoch(theirs), "own", hexEpoch(ours))
 	}
 }

@@ -117,8 +117,8 @@ func (m *monitor) ping(ctx context.Context, p *peer) {
 	up, down := p.health.pong(time.Now(), err)
 	switch {
 	case up:
-		p.pool.log.Info("fleetcache: peer is up again", "peer", p.url)
+		p.pool.log.Warn("peers: peer is up again", "peer", p.url)
 	case down:
-		p.pool.log.Warn("fleetcache: peer is down", "peer", p.url, "err", err)
+		p.pool.log.Warn("peers: peer is down", "peer", p.url, "error", err)
 	}
 }

@@ -122,7 +122,7 @@ func (p *peer) call(ctx context.Context, q *wire.Request, deliver func(int, cach
 		p.failures.Add(1)
 	}
 	if p.health.end(time.Now(), w, v, err) {
-		p.pool.log.Warn("fleetcache: peer is down", "peer", p.url, "err", err)
+		p.pool.log.Warn("peers: peer is down", "peer", p.url, "error", err)
 		p.pool.monitor.poke()
 	}
 	return err

@@ -138,7 +138,7 @@ func (p *Pool) Set(members ...Member) error {
 		}
 	}
 	if old.table.Epoch() != table.Epoch() {
-		p.log.Info("fleetcache: new view", "members", table.Len(), "epoch", table.Epoch())
+		p.log.Info("peers: new view", "members", table.Len(), "epoch", hexEpoch(table.Epoch()))
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (p *Pool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", "application/json")
 		h.Set("Cache-Control", "no-store")
 		_ = json.NewEncoder(w).Encode(map[string]any{
-			"name": "fleetcache", "protocol": wire.Version, "epoch": fmt.Sprintf("%016x", p.Epoch()),
+			"name": "fleetcache", "protocol": wire.Version, "epoch": hexEpoch(p.Epoch()),
 		})
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
@@ -74,7 +74,7 @@ func (p *Pool) admit(r *http.Request) (in incoming, why refusal) {
 	switch {
 	case p.cfg.Authorize != nil:
 		if err := p.cfg.Authorize(r); err != nil {
-			p.warn("a request was refused by Config.Authorize", r, "err", err)
+			p.warn("a request was refused by Config.Authorize", r, "error", err)
 			return in, refusedCertificate
 		}
 	case p.tlsOnly && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0):
@@ -110,7 +110,11 @@ func decodeHex(dst []byte, value string) bool {
 
 // refuse answers a request that does not have the credential. Nothing was executed of it.
 func (p *Pool) refuse(w http.ResponseWriter, why refusal, m *mac) {
-	p.traffic.rejectedAuth.Add(1)
+	if why == refusedUnsigned || why == refusedStale {
+		p.traffic.challenged.Add(1)
+	} else {
+		p.traffic.rejectedAuth.Add(1)
+	}
 	h := w.Header()
 	h.Set("WWW-Authenticate", "Fleetcache")
 	h.Set(headerRefusal, string(why))
@@ -132,7 +136,7 @@ func (p *Pool) warn(what string, r *http.Request, args ...any) {
 	if last != 0 && now-last < int64(10*time.Second) || !p.traffic.lastWarning.CompareAndSwap(last, now) {
 		return
 	}
-	p.log.Warn("fleetcache: "+what, append([]any{"from", r.RemoteAddr, "says", r.Header.Get(headerFrom)}, args...)...)
+	p.log.Warn("peers: "+what, append([]any{"from", r.RemoteAddr, "says", r.Header.Get(headerFrom)}, args...)...)
 }
 
 // serve serves a request that has the credential, and returns what the end of its reply says.
@@ -225,7 +229,7 @@ func (p *Pool) execute(ctx context.Context, reply *replyWriter, q *wire.Request)
 	defer func() {
 		if v := recover(); v != nil { // http.ErrAbortHandler too: the connection is fine
 			p.traffic.panics.Add(1)
-			p.log.Error("fleetcache: a cache panicked", "cache", name, "panic", v, "stack", string(debug.Stack()))
+			p.log.Error("peers: a cache panicked", "cache", name, "panic", v, "stack", string(debug.Stack()))
 			code, message = wire.Failed, fmt.Sprintf("panic: %v", v)
 		}
 	}()

@@ -9,11 +9,12 @@ import (
 // Stats is what a Pool has seen since New. Counters only grow.
 type Stats struct {
 	Self  string // this instance's URL
-	Epoch uint64 // of the view
+	Epoch string // of the view, in hexadecimal: a JSON number would lose digits of it
 
 	InFlight        int    // incoming requests being served
 	Served          uint64 // incoming requests that a cache or a ping was answered for
-	RejectedAuth    uint64 // incoming requests without the credential, or with one that is used up
+	Challenged      uint64 // incoming requests that were not signed, or not lately: a peer's first, or a stranger's
+	RejectedAuth    uint64 // incoming requests with a credential that is not the fleet's, or was used before
 	RejectedLimit   uint64 // incoming requests over a limit: in flight, size, or time to arrive
 	RejectedGarbage uint64 // incoming requests that make no sense, or were meant for another instance
 	Panics          uint64 // incoming requests in which a cache panicked
@@ -39,10 +40,10 @@ type PeerStats struct {
 
 // traffic counts incoming requests.
 type traffic struct {
-	inFlight                                                     atomic.Int64
-	served, rejectedAuth, rejectedLimit, rejectedGarbage, panics atomic.Uint64
-	strangers                                                    epochs
-	lastWarning                                                  atomic.Int64 // time since start; 0: none
+	inFlight                                                                 atomic.Int64
+	served, challenged, rejectedAuth, rejectedLimit, rejectedGarbage, panics atomic.Uint64
+	strangers                                                                epochs
+	lastWarning                                                              atomic.Int64 // time since start; 0: none
 }
 
 // Stats returns what the Pool has seen. Its figures are of about the same moment.
@@ -51,9 +52,10 @@ func (p *Pool) Stats() Stats {
 	t := &p.traffic
 	s := Stats{
 		Self:            p.self,
-		Epoch:           v.table.Epoch(),
+		Epoch:           hexEpoch(v.table.Epoch()),
 		InFlight:        int(t.inFlight.Load()),
 		Served:          t.served.Load(),
+		Challenged:      t.challenged.Load(),
 		RejectedAuth:    t.rejectedAuth.Load(),
 		RejectedLimit:   t.rejectedLimit.Load(),
 		RejectedGarbage: t.rejectedGarbage.Load(),

@@ -83,17 +83,19 @@ type entry[V any] struct {
 	hits       uint8 // since it was queued, saturating at maxHits
 }
 
-// mapCost and ghostCost are what an entry takes beside itself: its slot in the shard's map (a
-// string, a pointer and a control byte, at a load that is a half just after the map has grown), and its share of the
-// ghost queue, which is about as long as the shard has entries (a slot in a map, and one in a slice with room to grow).
+// mapCost, ghostCost and allocCost are what an entry takes beside itself: its slot in the shard's map (a
+// string, a pointer and a control byte, at a load that is a half just after the map has grown); its share of the
+// ghost queue, which is about as long as the shard has entries (a slot in a map, and one in a slice with room to
+// grow); and what the allocator rounds up, measured with small values.
 const (
 	mapCost   = 56
 	ghostCost = 64
+	allocCost = 40
 )
 
 // cost is what keeping it takes, in bytes.
 func (it *Item[V]) cost(key string) int64 {
-	n := int64(unsafe.Sizeof(entry[V]{})) + int64(unsafe.Sizeof(Item[V]{})) + mapCost + ghostCost
+	n := int64(unsafe.Sizeof(entry[V]{})) + int64(unsafe.Sizeof(Item[V]{})) + mapCost + ghostCost + allocCost
 	n += int64(len(key)) + int64(cap(it.Encoded)) + int64(len(it.Peer))
 	if it.Size > math.MaxInt64-n {
 		return math.MaxInt64
