@@ -46,7 +46,8 @@ type refusal string
 
 const (
 	refusedUnsigned    refusal = "unsigned"    // it is not signed
-	refusedStale       refusal = "stale"       // the challenge is not of this process, or too old
+	refusedStale       refusal = "stale"       // the challenge is not of this process
+	refusedExpired     refusal = "expired"     // the challenge is too old
 	refusedReplay      refusal = "replay"      // the number was used
 	refusedSecret      refusal = "secret"      // signed with another Secret
 	refusedCertificate refusal = "certificate" // no TLS certificate, or not one that is authorized

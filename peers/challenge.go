@@ -46,7 +46,9 @@ type challenger struct {
 	sessions map[[challengeID]byte]*session
 	// floor is when challenges were made that are not taken any more, as if they had run out.
 	floor time.Duration
-	swept time.Duration // when sessions that ran out were dropped
+	// latest is the latest time that use was told of: it never goes back, whoever gets the lock first.
+	latest time.Duration
+	swept  time.Duration // when sessions that ran out were dropped
 }
 
 type session struct {
@@ -75,14 +77,13 @@ func (c *challenger) seal(ch *challenge) mac {
 	return g.sum()
 }
 
-// check says whether ch is a challenge of this server's that is still taken, and when it was made.
-func (c *challenger) check(ch *challenge, now time.Duration) (made time.Duration, ok bool) {
+// check says whether ch is a challenge of this process's, and when it was made.
+func (c *challenger) check(ch *challenge) (made time.Duration, ok bool) {
 	m := c.seal(ch)
 	if !hmac.Equal(ch[challengeID+8:], m[:challengeMAC]) {
 		return 0, false
 	}
-	made = time.Duration(binary.BigEndian.Uint64(ch[challengeID:]))
-	return made, now-made < challengeLife
+	return time.Duration(binary.BigEndian.Uint64(ch[challengeID:])), true
 }
 
 // use takes a number of a challenge that check allowed, for a request that is genuine in all else.
@@ -91,14 +92,16 @@ func (c *challenger) use(ch *challenge, made time.Duration, number uint64, now t
 	id := [challengeID]byte(ch[:])
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if made <= c.floor {
-		return refusedStale
+	c.latest = max(c.latest, now)
+	now = c.latest
+	if made <= c.floor || now-made >= challengeLife {
+		return refusedExpired
 	}
 	s := c.sessions[id]
 	if s == nil {
 		c.makeRoomLocked(now)
 		if made <= c.floor {
-			return refusedStale
+			return refusedExpired
 		}
 		s = &session{made: made}
 		c.sessions[id] = s

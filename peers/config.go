@@ -58,8 +58,8 @@ type Config struct {
 
 	// Client sends the requests, with the program's certificates for example. Its redirect
 	// policy and its Timeout are not used: redirects are not followed, and calls are bounded by their
-	// contexts and the Ping fields. If its Transport bounds the connections to a host,
-	// MaxConnsPerPeer must be less than that, so that a ping finds one.
+	// contexts and the Ping fields. If its Transport bounds the connections to a host, that must be
+	// 17 more than MaxConnsPerPeer, so that invalidations and a ping find one.
 	// nil: one of the Pool's own, without proxies, with bounded connections and time-outs.
 	Client *http.Client
 
@@ -73,8 +73,9 @@ type Config struct {
 	// For tests, and networks where that is so anyway. It cannot be combined with Secret.
 	Insecure bool
 
-	// MaxConnsPerPeer bounds the calls under way to one peer, and with the Pool's own Client the
-	// connections too. Further calls wait for their turn, on their contexts.
+	// MaxConnsPerPeer bounds the Gets under way to one peer. Further ones wait for their turn, on
+	// their contexts. 16 invalidations may be under way besides, which loads must not hold up, and a ping; the
+	// Pool's own Client has as many connections at the most.
 	// 0: DefaultMaxConnsPerPeer.
 	MaxConnsPerPeer int
 
@@ -203,8 +204,8 @@ func (c *Config) client() (_ *http.Client, own bool) {
 		Transport: &http.Transport{
 			Proxy:                  nil, // members are near, and the environment's proxy is for the world
 			DialContext:            dialer.DialContext,
-			MaxConnsPerHost:        c.MaxConnsPerPeer + 1, // and one for pings
-			MaxIdleConnsPerHost:    c.MaxConnsPerPeer + 1,
+			MaxConnsPerHost:        c.MaxConnsPerPeer + urgentConns + 1, // and one for pings
+			MaxIdleConnsPerHost:    c.MaxConnsPerPeer + urgentConns + 1,
 			IdleConnTimeout:        90 * time.Second,
 			TLSHandshakeTimeout:    c.DialTimeout + 3*time.Second,
 			DisableCompression:     true,

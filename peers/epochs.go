@@ -14,6 +14,16 @@ type epochs struct {
 	logged     atomic.Uint64 // the epoch that was logged last
 }
 
+// noteStranger is note for all instances that are not in the view.
+func (e *epochs) noteStranger(p *Pool, name string, theirs uint64) {
+	if ours := p.Epoch(); theirs != ours {
+		e.mismatches.Add(1)
+		if p.mayWarn() {
+			p.log.Warn("peers: an instance that is not in the view has another one", "peer", name, "epoch", hexEpoch(theirs), "own", hexEpoch(ours))
+		}
+	}
+}
+
 // note compares the epoch that came with a message from the instance named name. Each epoch is logged when
 // it is first seen; during a rollout instances differ for a while, and nothing else comes of it.
 func (e *epochs) note(p *Pool, name string, theirs uint64) {

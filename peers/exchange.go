@@ -90,7 +90,12 @@ func (p *peer) sign(ctx context.Context, c *credential) (mac, verdict, error) {
 		if err != nil {
 			return mac{}, v, err
 		}
-		p.grant.CompareAndSwap(g, fresh)
+		if !p.grant.CompareAndSwap(g, fresh) {
+			// Another call was faster. To use its challenge makes one session there, and not one for each call.
+			if others := p.grant.Load(); others != nil {
+				fresh = others
+			}
+		}
 		g = fresh
 	}
 	c.challenge = g.challenge
@@ -233,8 +238,9 @@ func (p *peer) refused(resp *http.Response, why refusal, verb wire.Verb, c *cred
 		p.grant.CompareAndSwap(g, fresh)
 	}
 	err := p.fault(ErrUnauthorized, fmt.Sprintf("refuses the request as %s", why), nil)
-	// A replay of a store may be the store itself, after somebody sent a copy of it.
-	return answered, why == refusedStale || why == refusedReplay && verb != wire.Store, err
+	// What is stale was not executed by this process of the peer's. A replay of a store may be the store itself, after
+	// somebody sent a copy of it, and so may one that has expired.
+	return answered, why == refusedStale || verb != wire.Store && (why == refusedExpired || why == refusedReplay), err
 }
 
 func (p *peer) refusedCertificate() error {

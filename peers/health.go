@@ -226,6 +226,8 @@ func (h *health) pong(now time.Time, err error) (up, down bool) {
 	h.pinging = false
 	switch {
 	case h.closed:
+	case err == errNothingSent && h.cause == nil:
+		h.silentSince = now // try again later
 	case err == nil && h.cause != nil:
 		h.cause, h.failures = nil, 0
 		h.heardLocked(now)
@@ -261,3 +263,6 @@ func (h *health) leave() {
 	defer h.mu.Unlock()
 	h.gone = true
 }
+
+// errNothingSent says that this machine is short of what it takes to send a ping. It says nothing of the peer.
+var errNothingSent = errors.New("peers: nothing was sent")

@@ -351,16 +351,21 @@ func TestG8SlowIsNotDown(t *testing.T) {
 func TestMaxConnsPerPeer(t *testing.T) {
 	_, b, ab := pair(t, func(c *Config) { c.MaxConnsPerPeer = 1; quick(c) })
 	asked, release := make(chan struct{}, 4), make(chan struct{})
-	b.attach(t, responder{fence: func(context.Context, *cache.FenceRequest) error { asked <- struct{}{}; <-release; return nil }})
+	b.attach(t, responder{get: func(_ context.Context, _ *cache.GetRequest, deliver func(int, cache.Answer)) error {
+		asked <- struct{}{}
+		<-release
+		deliver(0, cache.Answer{})
+		return nil
+	}})
 	done := make(chan error, 2)
 	for range 2 {
-		go func() { done <- verbs["fence"](context.Background(), ab) }()
+		go func() { done <- verbs["get"](context.Background(), ab) }()
 	}
 	receive(t, asked, "the first call")
 	until(t, "the second call to wait", func() bool { _, n, _ := ab.health.state(); return n == 2 })
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 	defer cancel()
-	wantErr(t, verbs["fence"](ctx, ab), context.DeadlineExceeded)
+	wantErr(t, verbs["get"](ctx, ab), context.DeadlineExceeded)
 	if len(asked) > 0 {
 		t.Error("more calls than MaxConnsPerPeer are under way")
 	}

@@ -114,6 +114,10 @@ func (m *monitor) ping(ctx context.Context, p *peer) {
 	ctx, cancel := context.WithTimeout(ctx, m.pingTimeout)
 	defer cancel()
 	err := p.ping(ctx, m.pingTimeout)
+	if err != nil && ctx.Err() != nil {
+		// It may be the connection that is dead, and all others that were idle as long: the next ping makes one.
+		p.pool.client.CloseIdleConnections()
+	}
 	up, down := p.health.pong(time.Now(), err)
 	switch {
 	case up:

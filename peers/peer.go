@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -17,14 +18,16 @@ type peer struct {
 	pool   *Pool
 	url    string
 	health health
-	slots  chan struct{} // one element for each call under way
+	slots  chan struct{} // one element for each Get under way
+	urgent chan struct{} // one element for each call under way that is no Get: loads must not hold it up
 	epochs epochs
 
 	// grant is the challenge to sign the next request with, nil if there is none. Each is
 	// replaced by the first reply that brings a newer one.
 	grant atomic.Pointer[grant]
-	// number is the last number that a request was signed with. It is never used again in this
-	// process, so that no two requests are signed alike even if the same challenge is granted twice.
+	// number is the last number that a request was signed with. It begins at random, and is not used again for
+	// as long as the peer lives, so that no two requests are signed alike even if the
+	// same challenge is granted twice.
 	number atomic.Uint64
 
 	calls, failures atomic.Uint64
@@ -33,15 +36,21 @@ type peer struct {
 var _ cache.Peer = (*peer)(nil)
 
 func newPeer(p *Pool, url string) *peer {
-	return &peer{
+	pr := &peer{
 		pool:   p,
 		url:    url,
 		health: health{url: url, pingAfter: p.cfg.PingAfter},
 		slots:  make(chan struct{}, p.cfg.MaxConnsPerPeer),
+		urgent: make(chan struct{}, urgentConns),
 	}
+	pr.number.Store(rand.Uint64N(1 << 61))
+	return pr
 }
 
 func (p *peer) Addr() string { return p.url }
+
+// urgentConns is how many calls that are no Gets may be under way to a peer.
+const urgentConns = 16
 
 const (
 	// getKeys and getKeyBytes bound the keys of one request; a longer list becomes several requests.
@@ -128,11 +137,16 @@ func (p *peer) call(ctx context.Context, q *wire.Request, deliver func(int, cach
 	return err
 }
 
-// inSlot sends q when fewer than Config.MaxConnsPerPeer other calls are under way.
+// inSlot sends q when fewer than Config.MaxConnsPerPeer other Gets are under way, or fewer than urgentConns
+// other invalidations.
 func (p *peer) inSlot(ctx context.Context, q *wire.Request, deliver func(int, cache.Answer)) (verdict, error) {
+	slots := p.urgent
+	if q.Verb == wire.Get {
+		slots = p.slots
+	}
 	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 		return p.exchange(ctx, q, deliver, func() { p.health.heard(time.Now()) })
 	case <-ctx.Done():
 		return unknown, context.Cause(ctx)
@@ -160,10 +174,12 @@ func whose(ctx, callCtx context.Context, v verdict, err error) (verdict, error) 
 
 // ping returns nil if the peer gives sign of life, be it that it has too much to do.
 func (p *peer) ping(ctx context.Context, timeout time.Duration) error {
-	_, err := p.exchange(ctx, &wire.Request{Verb: wire.Ping}, nil, func() {})
+	v, err := p.exchange(ctx, &wire.Request{Verb: wire.Ping}, nil, func() {})
 	switch {
 	case errors.Is(err, ErrOverloaded):
 		return nil
+	case err != nil && ctx.Err() == nil && v == unknown:
+		return errNothingSent
 	case err != nil && ctx.Err() != nil:
 		return p.fault(ErrUnreachable, fmt.Sprintf("did not answer a ping within %v", timeout), nil)
 	}

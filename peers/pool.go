@@ -155,7 +155,7 @@ func (p *Pool) place(members []Member) ([]ring.Member, error) {
 		}
 		switch other, twice := spelled[url]; {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("peers: Set: member %q: %w", m.URL, err))
+			errs = append(errs, fmt.Errorf("peers: Set: member %q: %w", shown(m.URL), err))
 			continue
 		case twice && other != m.URL:
 			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice, also as %q: list each instance once", m.URL, other))
@@ -165,7 +165,7 @@ func (p *Pool) place(members []Member) ([]ring.Member, error) {
 			continue
 		}
 		if m.Weight < 0 || m.Weight > ring.MaxWeight {
-			errs = append(errs, fmt.Errorf("peers: Set: member %q: Weight is %d: use 1 to %d, or 0 for 1", m.URL, m.Weight, ring.MaxWeight))
+			errs = append(errs, fmt.Errorf("peers: Set: member %q: Weight is %d: use 1 to %d, or 0 for 1", shown(m.URL), m.Weight, ring.MaxWeight))
 		}
 		spelled[url] = m.URL
 		placed = append(placed, ring.Member{ID: url, Weight: m.Weight})

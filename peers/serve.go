@@ -89,15 +89,18 @@ func (p *Pool) admit(r *http.Request) (in incoming, why refusal) {
 		return in, refusedUnsigned
 	}
 	in.mac = &got
-	now := p.now()
-	if in.made, ok = p.challenger.check(&in.challenge, now); !ok {
-		return in, refusedStale
-	}
 	if want := p.signer.request(&in.credential); !hmac.Equal(got[:], want[:]) {
 		p.warn("a request was refused that is signed with another Secret", r)
+		in.mac = nil // it proves nothing to whoever made it up
 		return in, refusedSecret
 	}
-	return in, p.challenger.use(&in.challenge, in.made, in.number, now)
+	if in.made, ok = p.challenger.check(&in.challenge); !ok {
+		if in.to != p.self {
+			in.mac = nil // that this instance did not execute it says nothing of the one it was for
+		}
+		return in, refusedStale
+	}
+	return in, p.challenger.use(&in.challenge, in.made, in.number, p.now())
 }
 
 func decodeHex(dst []byte, value string) bool {
@@ -110,7 +113,7 @@ func decodeHex(dst []byte, value string) bool {
 
 // refuse answers a request that does not have the credential. Nothing was executed of it.
 func (p *Pool) refuse(w http.ResponseWriter, why refusal, m *mac) {
-	if why == refusedUnsigned || why == refusedStale {
+	if why == refusedUnsigned || why == refusedStale || why == refusedExpired {
 		p.traffic.challenged.Add(1)
 	} else {
 		p.traffic.rejectedAuth.Add(1)
@@ -131,12 +134,16 @@ func (p *Pool) refuse(w http.ResponseWriter, why refusal, m *mac) {
 
 // warn logs what may come from anybody, at most once in ten seconds.
 func (p *Pool) warn(what string, r *http.Request, args ...any) {
+	if p.mayWarn() {
+		p.log.Warn("peers: "+what, append([]any{"from", r.RemoteAddr, "says", r.Header.Get(headerFrom)}, args...)...)
+	}
+}
+
+// mayWarn returns true at most once in ten seconds.
+func (p *Pool) mayWarn() bool {
 	now := int64(p.now()) + 1
 	last := p.traffic.lastWarning.Load()
-	if last != 0 && now-last < int64(10*time.Second) || !p.traffic.lastWarning.CompareAndSwap(last, now) {
-		return
-	}
-	p.log.Warn("peers: "+what, append([]any{"from", r.RemoteAddr, "says", r.Header.Get(headerFrom)}, args...)...)
+	return (last == 0 || now-last >= int64(10*time.Second)) && p.traffic.lastWarning.CompareAndSwap(last, now)
 }
 
 // serve serves a request that has the credential, and returns what the end of its reply says.
@@ -175,7 +182,7 @@ func (p *Pool) serve(reply *replyWriter, r *http.Request, c *credential) (wire.C
 	if pr := p.view.Load().peers[c.from]; pr != nil {
 		pr.epochs.note(p, pr.url, q.Epoch)
 	} else {
-		t.strangers.note(p, c.from, q.Epoch)
+		t.strangers.noteStranger(p, c.from, q.Epoch)
 	}
 	t.served.Add(1)
 	return p.execute(r.Context(), reply, q)

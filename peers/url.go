@@ -35,13 +35,13 @@ func normalize(raw string) (string, error) {
 	case u.User != nil:
 		return "", errors.New("the URL has a user or a password: leave it out, credentials are Config.Secret or TLS certificates")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "", fmt.Errorf("the URL %q does not begin with http:// or https://", raw)
+		return "", fmt.Errorf("the URL %q does not begin with http:// or https://", shown(raw))
 	case u.Hostname() == "":
-		return "", fmt.Errorf("the URL %q has no host: use one such as http://10.0.0.1:8080", raw)
+		return "", fmt.Errorf("the URL %q has no host: use one such as http://10.0.0.1:8080", shown(raw))
 	case u.RawQuery != "" || u.ForceQuery:
-		return "", fmt.Errorf("the URL %q has a query: leave it out", raw)
+		return "", fmt.Errorf("the URL %q has a query: leave it out", shown(raw))
 	case strings.Contains(raw, "#"):
-		return "", fmt.Errorf("the URL %q has a fragment: leave it out", raw)
+		return "", fmt.Errorf("the URL %q has a fragment: leave it out", shown(raw))
 	}
 	host, port := strings.ToLower(u.Hostname()), u.Port()
 	if port == "" && strings.HasSuffix(u.Host, ":") || u.Scheme == "http" && port == "80" || u.Scheme == "https" && port == "443" {
@@ -59,4 +59,12 @@ func normalize(raw string) (string, error) {
 		u.Path, u.RawPath = DefaultPath, ""
 	}
 	return u.String(), nil
+}
+
+// shown returns a URL as it may stand in an error: without a user and a password.
+func shown(raw string) string {
+	if at := strings.LastIndexByte(raw, '@'); at >= 0 {
+		return "..." + raw[at:]
+	}
+	return raw
 }

@@ -198,7 +198,10 @@ func (s *Store[V]) ReleaseAll(id uint64) (held bool) {
 	held = true
 	for _, sh := range s.shards {
 		sh.mu.Lock()
-		held = sh.every.release(id) && held
+		if sh.every.release(id) {
+			sh.released = id
+		}
+		held = held && sh.released == id
 		sh.mu.Unlock()
 	}
 	return held
