@@ -58,7 +58,7 @@ type health struct {
 	pinging bool
 	pinged  time.Time     // when the last ping was sent
 	probeAt time.Time     // while down: when the next ping is due
-	backoff time.Duration // while down
+	backoff time.Duration // the last wait; 0 since a call was answered
 }
 
 // waiting is a call that waits for a peer.
@@ -124,7 +124,7 @@ func (h *health) end(now time.Time, w *waiting, v verdict, err error) (down bool
 	}
 	switch v {
 	case answered:
-		h.failures = 0
+		h.failures, h.backoff = 0, 0
 		h.heardLocked(now)
 	case failed, final:
 		h.lastErr = err
@@ -145,7 +145,8 @@ func (h *health) goDownLocked(now time.Time, err error) {
 	h.run++
 	h.failures = 0
 	h.silentSince = time.Time{}
-	h.backoff = minBackoff
+	// A peer that answers pings and fails calls is tried less and less often.
+	h.backoff = max(minBackoff, min(2*h.backoff, maxBackoff))
 	h.probeAt = now.Add(jittered(h.backoff))
 	if !leaving(err) {
 		h.cancelLocked()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -135,6 +136,9 @@ func parseOrigin(raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("the URL %q has something behind its host: leave it out, paths go to the origin as clients send them", raw)
 	}
 	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
+		return nil, fmt.Errorf("the URL %q has a port that is not 1 to 65535", raw)
+	}
 	switch {
 	case port != "" && (u.Scheme != "http" || port != "80") && (u.Scheme != "https" || port != "443"):
 		host = net.JoinHostPort(host, port)

@@ -23,6 +23,8 @@ func TestConfig(t *testing.T) {
 		{"path", func(c *Config) { c.Origin = "http://x/app" }, "has something behind its host"},
 		{"query", func(c *Config) { c.Origin = "http://x/?" }, "has something behind its host"},
 		{"fragment", func(c *Config) { c.Origin = "http://x#" }, "has something behind its host"},
+		{"port too large", func(c *Config) { c.Origin = "http://x:99999" }, "a port that is not 1 to 65535"},
+		{"port zero", func(c *Config) { c.Origin = "http://x:0" }, "a port that is not 1 to 65535"},
 		{"password", func(c *Config) { c.Origin = "http://u:sesame@x" }, "leave it out"},
 		{"password in what does not parse", func(c *Config) { c.Origin = "http://u:sesame@x:%" }, "does not parse"},
 		{"Instance", func(c *Config) { c.Instance = `a"b` }, "Config.Instance"},

@@ -27,6 +27,20 @@
 // Host that the client named is not a part of it, nor does the origin see it as its Host: all
 // instances, under whatever names clients know them, share what they hold.
 //
+// # Invalidation
+//
+// A request with any other method than GET, HEAD, OPTIONS and TRACE that the origin answers with a status of 2xx or 3xx
+// invalidates its URL (RFC 9111, 4.4): before the client gets the header of that response, the URL is removed at every
+// instance. Instances that do not answer within 2 s are logged, and the response passes: they serve what
+// they have until its time is over.
+//
+// # What it does not do
+//
+// The issue "web cache" completes these:
+//   - Location and Content-Location of the response to an unsafe method do not invalidate the URLs that they name.
+//   - only-if-cached in a request is ignored: a miss asks the origin.
+//   - The 501 to CONNECT has no Cache-Status.
+//
 // # What the origin sees
 //
 // A fill is everybody's request, so it carries nothing of the client that happened to be first: Accept: */*,
@@ -51,7 +65,7 @@
 //
 // # Cache-Status
 //
-// Every response has a member of RFC 9211's Cache-Status list, after those that the origin's side sent:
+// Every response but the 501 to CONNECT has a member of RFC 9211's Cache-Status list, after those that the origin's side sent:
 //
 //	fleetcache; hit; ttl=3540; instance="a"                              from a's own memory
 //	fleetcache; hit; ttl=3540; instance="a"; peer="http://b:80/"         from b's memory

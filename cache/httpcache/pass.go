@@ -31,6 +31,7 @@ func (h *Handler) newProxy() *httputil.ReverseProxy {
 				params += "; detail=" + f.detail
 			}
 			h.addStatus(resp.Header, params, "")
+			h.invalidate(resp)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {

@@ -58,7 +58,7 @@ func tryIt(w io.Writer, o *origin, fleet *fleet) {
 	fmt.Fprintf(w, "\nEverything stays up until Ctrl-C. The origin is %s. Try, and again at another instance:\n\n", o.url)
 	for _, in := range fleet.instances {
 		if !in.isGone() {
-			fmt.Fprintf(w, "  curl -sI %s%s | grep -i -e cache-status -e age   # pid %d\n", in.url, o.example(), in.cmd.Process.Pid)
+			fmt.Fprintf(w, "  curl -sI %s%s | grep -i -e '^cache-status' -e '^age'   # pid %d\n", in.url, o.example(), in.cmd.Process.Pid)
 			fmt.Fprintf(w, "  curl -s %s/stats\n", in.admin)
 		}
 	}

@@ -133,15 +133,20 @@ func (d *driver) work(ctx context.Context, rng *rand.Rand, kill bool) *result {
 	return r
 }
 
-// pick returns any of the instances that are there, nil if there are none.
+// pick returns any of the instances that are there, each as likely as the others; nil if there are none.
 func (d *driver) pick(rng *rand.Rand) *instance {
-	first := rng.IntN(len(d.fleet.instances))
-	for i := range d.fleet.instances {
-		if in := d.fleet.instances[(first+i)%len(d.fleet.instances)]; !in.isGone() {
-			return in
+	var there [instanceCount]*instance
+	n := 0
+	for _, in := range d.fleet.instances {
+		if !in.isGone() {
+			there[n] = in
+			n++
 		}
 	}
-	return nil
+	if n == 0 {
+		return nil
+	}
+	return there[rng.IntN(n)]
 }
 
 // one sends a request to an instance, and notes what came of it.

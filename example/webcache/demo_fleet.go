@@ -20,7 +20,6 @@ import (
 // A fleet is instances of this program, each a process of its own.
 type fleet struct {
 	instances []*instance
-	remove    func() // the secret
 }
 
 type instance struct {
@@ -50,14 +49,14 @@ func startFleet(ctx context.Context, opts *options, origin string, stderr io.Wri
 	if err != nil {
 		return nil, err
 	}
+	defer remove() // instances that are healthy have read it; later, this process may end without a word
 	for range 3 {
-		f = &fleet{remove: remove}
+		f = &fleet{}
 		if err = f.start(ctx, opts, origin, secret, stderr); err == nil {
 			return f, nil
 		}
 		f.kill()
 	}
-	remove()
 	return nil, err
 }
 
@@ -152,7 +151,6 @@ func (f *fleet) stop() {
 		}
 	}
 	f.kill()
-	f.remove()
 }
 
 func (f *fleet) kill() {

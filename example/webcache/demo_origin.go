@@ -33,7 +33,31 @@ type origin struct {
 
 func startOrigin(folder string) (*origin, error) {
 	o := &origin{files: make(map[string]string), loads: make(map[string][]string)}
-	err := filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
+	if err := o.find(folder); err != nil {
+		return nil, usageError{fmt.Sprintf("-source: %v: name a folder with files of at most %d bytes", err, maxFile)}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	o.url = "http://" + l.Addr().String()
+	o.server = &http.Server{Handler: o, ReadHeaderTimeout: 10 * time.Second}
+	go o.server.Serve(l) // ends with close
+	return o, nil
+}
+
+// find finds the files of a folder.
+func (o *origin) find(folder string) error {
+	folder, err := filepath.EvalSymlinks(folder) // WalkDir does not follow a link
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(folder); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", folder)
+	}
+	err = filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
@@ -49,20 +73,10 @@ func startOrigin(folder string) (*origin, error) {
 		o.paths = append(o.paths, path)
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err == nil && len(o.paths) == 0 {
+		err = fmt.Errorf("%s has no files", folder)
 	}
-	if len(o.paths) == 0 {
-		return nil, fmt.Errorf("%s has no files", folder)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	o.url = "http://" + l.Addr().String()
-	o.server = &http.Server{Handler: o, ReadHeaderTimeout: 10 * time.Second}
-	go o.server.Serve(l) // ends with close
-	return o, nil
+	return err
 }
 
 func (o *origin) close() { o.server.Close() }

@@ -150,9 +150,17 @@ func TestDemoPrintsATable(t *testing.T) {
 func TestInstancesEndWithTheDemo(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
-			cmd, stdout, stderr := start(t, "-demo", "-serve", "-requests", "50", "-source", tree(t, 10))
+			source, temp := tree(t, 10), t.TempDir()
+			t.Setenv("TMPDIR", temp)
+			cmd, stdout, stderr := start(t, "-demo", "-serve", "-requests", "50", "-source", source)
 			urls := stderr.await(t, `instance \d  (http://\S+)  pid`, 3)
-			curls := stdout.await(t, `  curl -sI (\S+)`, 3)
+			curls := stdout.await(t, `  curl -sI (\S+) \| grep -i -e '\^cache-status' -e '\^age' `, 3)
+			if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+				t.Errorf("%v are left in the folder for temporary files, %v", left, err)
+			}
+			if strings.Contains(stderr.String(), "level=INFO") {
+				t.Errorf("the instances chatter:\n%s", stderr)
+			}
 			if code, _, header := fetch(t, curls[0]); code != 200 || header.Get("Cache-Status") == "" {
 				t.Errorf("curl %s: %d %v", curls[0], code, header)
 			}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -34,6 +33,9 @@ type options struct {
 	source            string
 }
 
+// defaultMaxBytes is the default of -max-bytes.
+const defaultMaxBytes = 256 << 20
+
 // demoFlags are the flags that go with -demo, and with nothing else but each other.
 var demoFlags = map[string]bool{"demo": true, "kill": true, "serve": true, "requests": true, "workers": true, "seed": true, "source": true, "max-bytes": true, "log": true}
 
@@ -49,12 +51,12 @@ func newFlagSet(o *options, peerList, secretFile *string) *flag.FlagSet {
 	fs.StringVar(peerList, "peers", "", "`URLs` of the instances, separated by commas, with or without this one")
 	fs.StringVar(secretFile, "secret-file", "", "`file` with the fleet's shared secret: 16 random bytes or more; space around it does not count")
 	fs.BoolVar(&o.insecure, "insecure", false, "run a fleet without a secret: whoever reaches -listen can read and replace what is cached")
-	o.maxBytes = 256 << 20
+	o.maxBytes = defaultMaxBytes
 	fs.Var((*sizeFlag)(&o.maxBytes), "max-bytes", "memory for what is cached: a `size` such as 256MiB")
 	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most a fifth of -max-bytes (default 8MiB, or that fifth)")
 	fs.StringVar(&o.admin, "admin", "", "`address` for /healthz and /stats; without a host, on loopback only (default none)")
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", 10*time.Second, "how long requests have to finish after SIGTERM")
-	fs.TextVar(&o.log, "log", slog.LevelWarn, "least `level` to log: debug, info, warn or error")
+	fs.Var((*levelFlag)(&o.log), "log", "least `level` to log: debug, info, warn or error (default info, or warn for the instances of -demo)")
 	fs.BoolVar(&o.withStdin, "with-stdin", false, "also end, as on SIGTERM, when the standard input does")
 
 	fs.BoolVar(&o.demo, "demo", false, "run three instances and an origin on this machine, and load them")
@@ -87,7 +89,9 @@ func parseFlags(args []string) (*options, error) {
 		return nil, fmt.Errorf("unexpected argument %q: every option begins with a dash", fs.Arg(0))
 	}
 	var err error
+	given := make(map[string]bool)
 	fs.Visit(func(f *flag.Flag) {
+		given[f.Name] = true
 		switch {
 		case err != nil || serviceToo[f.Name]:
 		case o.demo && !demoFlags[f.Name]:
@@ -96,61 +100,18 @@ func parseFlags(args []string) (*options, error) {
 			err = fmt.Errorf("-%s is for -demo", f.Name)
 		}
 	})
+	if err == nil {
+		err = o.checkSizes()
+	}
 	if err == nil && o.demo {
-		err = o.checkDemo()
+		err = o.checkDemo(given)
 	} else if err == nil {
-		err = o.checkService(peerList, secretFile)
+		err = o.checkService(given, peerList, secretFile)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &o, nil
-}
-
-func (o *options) checkDemo() error {
-	if o.requests < 1 || o.workers < 1 || o.workers > 1000 {
-		return fmt.Errorf("-requests is %d and -workers %d: use at least 1, and at most 1000 workers", o.requests, o.workers)
-	}
-	return nil
-}
-
-// checkService looks at what no package that is given it looks at.
-func (o *options) checkService(peerList, secretFile string) (err error) {
-	if o.origin == "" {
-		return errors.New("-origin is missing: give the URL of the origin, such as -origin http://10.0.0.9:8080")
-	}
-	if o.shutdown < 0 {
-		return fmt.Errorf("-shutdown-timeout is %v: use a positive duration", o.shutdown)
-	}
-	if _, _, err := net.SplitHostPort(o.listen); err != nil {
-		return fmt.Errorf("-listen: %v: use a host and a port, such as 127.0.0.1:8080 or :8080", err)
-	}
-	if o.admin != "" {
-		host, port, err := net.SplitHostPort(o.admin)
-		if err != nil {
-			return fmt.Errorf("-admin: %v: use a host and a port, such as 127.0.0.1:9090 or :9090", err)
-		}
-		if host == "" {
-			o.admin = net.JoinHostPort("127.0.0.1", port)
-		}
-	}
-	for _, u := range strings.Split(peerList, ",") {
-		if u = strings.TrimSpace(u); u != "" {
-			o.peers = append(o.peers, u)
-		}
-	}
-	switch fleet := len(o.peers) > 0; {
-	case fleet && o.self == "":
-		return errors.New("-self is missing: with -peers, give the URL by which they reach this instance")
-	case fleet && secretFile == "" && !o.insecure:
-		return errors.New("-secret-file is missing: with -peers, give a file with a secret that all have, or say -insecure")
-	case secretFile != "" && o.insecure:
-		return errors.New("-insecure is given together with -secret-file: leave one of them out")
-	case secretFile == "":
-		return nil
-	}
-	o.secret, err = readSecret(secretFile)
-	return err
 }
 
 func readSecret(file string) ([]byte, error) {
@@ -163,6 +124,18 @@ func readSecret(file string) ([]byte, error) {
 	}
 	return secret, nil
 }
+
+// A levelFlag is a level to log at.
+type levelFlag slog.Level
+
+func (f *levelFlag) Set(s string) error {
+	if (*slog.Level)(f).UnmarshalText([]byte(s)) != nil {
+		return errors.New("use debug, info, warn or error")
+	}
+	return nil
+}
+
+func (f *levelFlag) String() string { return strings.ToLower(slog.Level(*f).String()) }
 
 // A sizeFlag is a number of bytes: a number and B, KiB, MiB, GiB or nothing.
 type sizeFlag int64

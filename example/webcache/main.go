@@ -19,7 +19,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -50,7 +49,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		if opts.withStdin {
 			ctx = untilEOF(ctx, stdin)
 		}
-		err = runService(ctx, opts, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: opts.log})))
+		err = runService(ctx, opts, stderr)
 	}
 	if err == nil {
 		return 0

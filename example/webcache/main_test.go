@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,59 +59,6 @@ func start(t *testing.T, args ...string) (_ *exec.Cmd, stdout, stderr *output) {
 	return cmd, stdout, stderr
 }
 
-func TestBadFlags(t *testing.T) {
-	dir := t.TempDir()
-	short, good := filepath.Join(dir, "short"), filepath.Join(dir, "good")
-	os.WriteFile(short, []byte("too short      \n\n"), 0o600)
-	os.WriteFile(good, []byte("0123456789abcdef\n"), 0o600)
-	origin := "-origin http://127.0.0.1:1 "
-	tests := []struct{ args, want string }{
-		{"", "-origin is missing"},
-		{"-listen 127.0.0.1:0", "-origin is missing"},
-		{"-origin localhost:80", "-origin: the URL"},
-		{"-origin http://x/path", "-origin: the URL"},
-		{"-origin http://%zz", "-origin: the URL does not parse"},
-		{origin + "-foo", "flag provided but not defined: -foo"},
-		{origin + "-listen", "flag needs an argument: -listen"},
-		{origin + "-listen nonsense", "-listen:"},
-		{origin + "-admin nonsense", "-admin:"},
-		{origin + "stray", `unexpected argument "stray"`},
-		{origin + "-max-bytes 256MB", `invalid value "256MB" for flag -max-bytes: use a number and`},
-		{origin + "-max-bytes MiB", "-max-bytes: use a number and"},
-		{origin + "-max-bytes -1", "-max-bytes: use a number and"},
-		{origin + "-max-bytes 99999999999GiB", "-max-bytes: use a number and"},
-		{origin + "-max-bytes 1KiB", "-max-bytes is 1024: use at least"},
-		{origin + "-max-bytes 1MiB -max-object 1MiB", "-max-object is 1048576: use 1 to"},
-		{origin + "-shutdown-timeout -1s", "-shutdown-timeout is -1s"},
-		{origin + "-shutdown-timeout soon", "for flag -shutdown-timeout"},
-		{origin + "-log loud", "for flag -log"},
-		{origin + "-peers http://a", "-self is missing"},
-		{origin + "-peers http://a -self http://b", "-secret-file is missing"},
-		{origin + "-peers http://a -self http://b -secret-file " + dir + "/none", "-secret-file: open "},
-		{origin + "-peers http://a -self http://b -secret-file " + short, "has 9 bytes: use 16"},
-		{origin + "-peers http://a -self http://b -insecure -secret-file " + good, "leave one of them out"},
-		{origin + "-peers http://a -self nonsense -secret-file " + good, "-self: the URL"},
-		{origin + "-peers http://b,nonsense -self http://b -secret-file " + good, `-peers: "nonsense": the URL`},
-		{origin + "-peers http://a,http://A:80 -self http://b -secret-file " + good, "listed twice"},
-		{origin + "-requests 5", "-requests is for -demo"},
-		{origin + "-kill", "-kill is for -demo"},
-		{origin + "-demo", "-origin does not go with -demo"},
-		{"-demo -requests 0", "-requests is 0"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.args, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			code := run(strings.Fields(tt.args), nil, &stdout, &stderr)
-			if code != 2 || stdout.Len() > 0 || strings.Count(stderr.String(), "\n") != 1 || !strings.HasPrefix(stderr.String(), "webcache: ") || !strings.Contains(stderr.String(), tt.want) {
-				t.Errorf("exit %d, stdout %q, stderr %q; want 2 and one line with %q", code, &stdout, &stderr, tt.want)
-			}
-			if strings.Contains(stderr.String(), "Config.") {
-				t.Errorf("a field is named instead of a flag: %s", &stderr)
-			}
-		})
-	}
-}
-
 func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run([]string{"-help"}, nil, &stdout, &stderr); code != 0 || stderr.Len() > 0 || !strings.Contains(stdout.String(), "-secret-file") {
@@ -126,27 +72,11 @@ func TestPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	var stderr bytes.Buffer
-	code := run([]string{"-origin", "http://127.0.0.1:1", "-listen", l.Addr().String()}, nil, io.Discard, &stderr)
-	if code != 1 || !strings.Contains(stderr.String(), "address already in use") || strings.Count(stderr.String(), "\n") != 1 {
-		t.Errorf("exit %d, stderr %q", code, &stderr)
-	}
-}
-
-func TestSizes(t *testing.T) {
-	for s, want := range map[string]int64{"5": 5, "5B": 5, "4KiB": 4096, "256MiB": 256 << 20, "1GiB": 1 << 30} {
-		var f sizeFlag
-		if err := f.Set(s); err != nil || int64(f) != want {
-			t.Errorf("%s: %d, %v", s, f, err)
-		}
-		var again sizeFlag
-		if err := again.Set(f.String()); err != nil || again != f {
-			t.Errorf("%s is written as %s", s, f.String())
-		}
-	}
-	for _, s := range []string{"", "MiB", "1.5MiB", "1 MiB", "1mib", "1iB", "0", "1KiBKiB", "9223372036854775807GiB"} {
-		if err := new(sizeFlag).Set(s); err == nil {
-			t.Errorf("%q is a size", s)
+	for _, name := range []string{"-listen", "-admin"} {
+		var stderr bytes.Buffer
+		code := run([]string{"-origin", "http://127.0.0.1:1", "-listen", "127.0.0.1:0", name, l.Addr().String()}, nil, io.Discard, &stderr)
+		if code != 1 || !strings.HasPrefix(stderr.String(), "webcache: "+name+": ") || !strings.Contains(stderr.String(), "address already in use") || strings.Count(stderr.String(), "\n") != 1 {
+			t.Errorf("exit %d, stderr %q", code, &stderr)
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -27,26 +30,43 @@ type service struct {
 	leaving  atomic.Bool // no longer healthy
 }
 
-// runService runs an instance until ctx ends, and then until its requests have finished.
-func runService(ctx context.Context, opts *options, log *slog.Logger) error {
-	s, err := newService(opts, log)
+// runService runs an instance until ctx ends, and then until its requests have finished. It logs to stderr.
+func runService(ctx context.Context, opts *options, stderr io.Writer) error {
+	var level slog.LevelVar
+	level.Set(max(opts.log, slog.LevelWarn)) // the start is told in one line, when it is done
+	s, err := newService(opts, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &level})))
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	servers := []*http.Server{newServer(opts.listen, s, log)}
-	if opts.admin != "" {
-		servers = append(servers, newServer(opts.admin, s.adminHandler(), log))
+	level.Set(opts.log)
+	log := s.log
+
+	servers := []*http.Server{newServer(s, log)}
+	l, err := net.Listen("tcp", opts.listen)
+	if err != nil {
+		return fmt.Errorf("-listen: %w", err)
 	}
-	failed := make(chan error, len(servers))
-	for _, server := range servers {
-		l, err := net.Listen("tcp", server.Addr)
+	listeners, said := []net.Listener{l}, []any{"address", l.Addr()}
+	defer l.Close()
+	if opts.admin != "" {
+		l, err := net.Listen("tcp", opts.admin)
 		if err != nil {
-			return err
+			return fmt.Errorf("-admin: %w", err)
 		}
+		defer l.Close()
+		servers = append(servers, newServer(s.adminHandler(), log))
+		listeners, said = append(listeners, l), append(said, "admin", l.Addr())
+	}
+	if s.pool != nil {
+		st := s.pool.Stats()
+		said = append(said, "members", len(st.Peers)+1, "epoch", st.Epoch)
+	}
+	log.Info("listening", said...)
+	failed := make(chan error, len(servers))
+	for i, server := range servers {
 		defer server.Close()
-		log.Info("listening", "address", l.Addr())
-		go func() { failed <- server.Serve(l) }()
+		go func() { failed <- server.Serve(listeners[i]) }()
 	}
 	select {
 	case err := <-failed:
@@ -65,6 +85,7 @@ func runService(ctx context.Context, opts *options, log *slog.Logger) error {
 
 // newService returns an instance, or the first thing that is wrong with its options, in one line.
 func newService(opts *options, log *slog.Logger) (_ *service, err error) {
+	log = log.With("instance", cmp.Or(opts.self, opts.listen))
 	s := &service{opts: opts, name: opts.listen, log: log, started: time.Now()}
 	defer func() {
 		if err != nil {
@@ -134,9 +155,8 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // newServer returns a server that bounds how long a client may take to ask, and to ask again. What comes after the
 // header may take its time: uploads, events, and downloads to slow clients.
-func newServer(addr string, h http.Handler, log *slog.Logger) *http.Server {
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Addr:              addr,
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,

@@ -1,0 +1,38 @@
+package httpcache
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// invalidateTimeout bounds how long a response waits for instances that do not answer.
+const invalidateTimeout = 2 * time.Second
+
+// invalidate removes what every instance holds for the URL of an unsafe request that the origin has heeded
+// (RFC 9111, 4.4). It is called before the client learns of that: whoever then asks, anywhere, gets what is new.
+// Whether all instances could be reached does not matter to the client, whose request is done.
+func (h *Handler) invalidate(resp *http.Response) {
+	if safe(resp.Request.Method) || resp.StatusCode < 200 || resp.StatusCode >= 400 {
+		return
+	}
+	key, f := h.key(resp.Request.URL)
+	if f != (forward{}) {
+		return // it cannot be stored
+	}
+	ctx, cancel := context.WithTimeout(resp.Request.Context(), invalidateTimeout)
+	defer cancel()
+	if err := h.cache.Remove(ctx, key); err != nil {
+		h.cfg.Logger.Warn("httpcache: not all instances were invalidated", "method", resp.Request.Method, "key", key, "error", err)
+	}
+}
+
+// safe reports whether requests with the method change nothing at the origin (RFC 9110, 9.2.1). Methods that are
+// not known may do anything.
+func safe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
