@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"time"
 )
 
 // A Codec translates values to bytes and back, for other instances. Its methods may be called
@@ -15,6 +16,13 @@ type Codec[V any] interface {
 	Append(dst []byte, v V) ([]byte, error)
 	// Decode returns the value that src encodes. The result may keep parts of src.
 	Decode(src []byte) (V, error)
+}
+
+// A TTLDecoder is a Codec of values that tell their age. If a Codec is one, DecodeTTL is called in place of Decode, with
+// what is left of the value's TTL: Forever if it does not expire, zero or less if it is not to be kept. An encoding is
+// kept beside its value, so it cannot say itself how old that has become.
+type TTLDecoder[V any] interface {
+	DecodeTTL(src []byte, ttl time.Duration) (V, error)
 }
 
 // JSON is a Codec that uses encoding/json. What that drops, such as unexported fields, is missing at all

@@ -185,7 +185,7 @@ func (c *Cache[K, V]) fromAnswer(peer, key string, a Answer, sent memory.Instant
 	it := &item[V]{Mirror: true, Peer: peer, Loaded: a.Loaded, Size: a.Size}
 	switch a.Status {
 	case StatusOK:
-		if err := c.decode(it, a.Value); err != nil {
+		if err := c.decode(it, a.Value, a.TTL); err != nil {
 			return nil, &DecodeError{Peer: peer, Key: key, Err: err}
 		}
 	case StatusNotFound:
@@ -204,14 +204,19 @@ func (c *Cache[K, V]) fromAnswer(peer, key string, a Answer, sent memory.Instant
 	return it, nil
 }
 
-// decode decodes src into it. The Codec's panics are errors: it runs where nobody waits for them.
-func (c *Cache[K, V]) decode(it *item[V], src []byte) (err error) {
+// decode decodes src, which is good for another ttl, into it. The Codec's panics are errors: it runs where nobody waits for them.
+func (c *Cache[K, V]) decode(it *item[V], src []byte, ttl time.Duration) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	if it.Value, err = c.cfg.Codec.Decode(src); err != nil {
+	if d, ok := c.cfg.Codec.(TTLDecoder[V]); ok {
+		it.Value, err = d.DecodeTTL(src, ttl)
+	} else {
+		it.Value, err = c.cfg.Codec.Decode(src)
+	}
+	if err != nil {
 		return err
 	}
 	if it.Size <= 0 || c.raw != nil { // which is cheap, and exact

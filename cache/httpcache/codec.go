@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
 // encoding is the cache.Config.Version: change it with the format.
@@ -15,12 +17,15 @@ const encoding = "1"
 
 // codec translates objects for other instances. An object is
 //
-//	1, its status, its Date in Unix seconds, its age on arrival and its lifetime in milliseconds,
+//	1, its status, its age on arrival and its lifetime in milliseconds,
 //	the number of field lines, and for each a name and a value; then the body to the end
 //
-// and a mark is 0 and its reason to the end. Numbers are uvarints, the Date a varint; names and values are a length
-// and bytes. The age is that on arrival, since the encoding is kept: what has passed since then is not in it.
+// and a mark is 0 and its reason to the end. Numbers are uvarints; names and values are a length
+// and bytes. The age is that on arrival, since the encoding is kept: what has passed since then is told
+// by what is left of the TTL.
 type codec struct{}
+
+var _ cache.TTLDecoder[*object] = codec{}
 
 const (
 	kindMark   = 0
@@ -46,7 +51,6 @@ func (codec) Append(dst []byte, o *object) ([]byte, error) {
 	dst = slices.Grow(dst, size)
 	dst = append(dst, kindObject)
 	dst = binary.AppendUvarint(dst, uint64(o.status))
-	dst = binary.AppendVarint(dst, o.date.Unix())
 	dst = binary.AppendUvarint(dst, uint64(o.age.Milliseconds()))
 	dst = binary.AppendUvarint(dst, uint64(o.lifetime.Milliseconds()))
 	dst = binary.AppendUvarint(dst, uint64(lines))
@@ -61,6 +65,15 @@ func (codec) Append(dst []byte, o *object) ([]byte, error) {
 
 func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// DecodeTTL implements cache.TTLDecoder: the object's age is its lifetime without what is left of it.
+func (c codec) DecodeTTL(src []byte, ttl time.Duration) (*object, error) {
+	o, err := c.Decode(src)
+	if err == nil && o.pass == "" {
+		o.age = min(max(o.lifetime-max(ttl, 0), o.age), o.lifetime)
+	}
+	return o, err
 }
 
 // Decode implements cache.Codec. The body stays a part of src. The object arrives now.
@@ -78,7 +91,6 @@ func (codec) Decode(src []byte) (*object, error) {
 	r := reader{src: src[1:]}
 	o := &object{arrived: time.Now()}
 	o.status = int(r.uvarint(999))
-	o.date = time.Unix(r.varint(), 0)
 	o.age = time.Duration(r.uvarint(maxSeconds*1000)) * time.Millisecond
 	o.lifetime = time.Duration(r.uvarint(maxSeconds*1000)) * time.Millisecond
 	lines := r.uvarint(maxLines)
@@ -94,7 +106,6 @@ func (codec) Decode(src []byte) (*object, error) {
 		return nil, errFormat
 	}
 	o.body = r.src
-	o.age = min(max(o.age, sinceDate(o.arrived, o.date)), o.lifetime)
 	return o, nil
 }
 
@@ -114,16 +125,6 @@ type reader struct {
 func (r *reader) uvarint(limit uint64) uint64 {
 	v, n := binary.Uvarint(r.src)
 	if n <= 0 || v > limit {
-		r.fail()
-		return 0
-	}
-	r.src = r.src[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.src)
-	if n <= 0 {
 		r.fail()
 		return 0
 	}

@@ -59,9 +59,9 @@
 //
 // Age is RFC 9111's section 4.2.3: at the owner, the larger of the time since the Date of the response and of its
 // Age plus the time that it took to arrive; and from then on by the owner's monotonic clock. An instance that
-// gets the response from the owner gets that age as a duration, and again takes the time since Date
-// if that is larger. So no instance's clock is compared with another one's, but each one's with the
-// origin's. Age is never negative, and never more than the lifetime: the owner sees to that, by durations alone.
+// gets the response from the owner is told how much of its lifetime is left, which says how old it is, and goes on by its own
+// monotonic clock. So only the owner's clock is compared with the origin's, and no instance's with
+// another one's. Age is never negative, and never more than the lifetime.
 //
 // # Cache-Status
 //

@@ -67,7 +67,7 @@ func (h *Handler) ask(ctx context.Context, key string) (*object, error) {
 		},
 	}).WithContext(ctx)
 	sent := time.Now()
-	resp, err := h.transport.RoundTrip(req)
+	resp, err := h.filling.RoundTrip(req)
 	if err != nil {
 		return nil, originError(err)
 	}
@@ -85,7 +85,7 @@ func (h *Handler) ask(ctx context.Context, key string) (*object, error) {
 	case age >= lifetime:
 		return &object{pass: whyFreshness}, nil
 	}
-	o := &object{status: resp.StatusCode, header: storedHeader(resp.Header, date), date: date, lifetime: lifetime, age: age, arrived: arrived}
+	o := &object{status: resp.StatusCode, header: storedHeader(resp.Header, date), lifetime: lifetime, age: age, arrived: arrived}
 	room := h.cfg.MaxObjectBytes - o.size()
 	body, whole, err := readBody(resp, room)
 	switch {

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -23,7 +24,8 @@ type Handler struct {
 	status    string // what every member of Cache-Status that is ours ends with
 	cache     *cache.Cache[string, *object]
 	transport http.RoundTripper
-	own       *http.Transport // transport, if Config had none
+	filling   http.RoundTripper // for fills: what is passed may hold all of its connections for as long as clients like
+	own       []*http.Transport // if Config had none
 	proxy     *httputil.ReverseProxy
 	count     counters
 
@@ -43,9 +45,10 @@ func New(config Config) (*Handler, error) {
 		h.via += " (" + cfg.Instance + ")"
 		h.status = `; instance="` + cfg.Instance + `"`
 	}
+	h.filling = h.transport
 	if h.transport == nil {
-		h.own = newTransport()
-		h.transport = h.own
+		h.own = []*http.Transport{newTransport(), newTransport()}
+		h.transport, h.filling = h.own[0], h.own[1]
 	}
 	h.proxy = h.newProxy()
 	h.closing, h.close = context.WithCancel(context.Background())
@@ -78,6 +81,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.count.requests.Add(1)
 	if r.Method == http.MethodConnect {
 		http.Error(w, "CONNECT is for proxies, and this is none", http.StatusNotImplemented)
+		return
+	}
+	if r.URL.Opaque != "" || strings.ContainsAny(r.URL.RawQuery, " \t\r\n") {
+		// net/http would send the origin a target that is not the one that is judged here.
+		http.Error(w, "the target of the request is malformed", http.StatusBadRequest)
 		return
 	}
 	if f := judgeRequest(r); f != (forward{}) {
@@ -168,8 +176,8 @@ func (h *Handler) failed(w http.ResponseWriter, fwd string, err error) {
 func (h *Handler) Close() error {
 	err := h.cache.Close()
 	h.close()
-	if h.own != nil {
-		h.own.CloseIdleConnections()
+	for _, t := range h.own {
+		t.CloseIdleConnections()
 	}
 	return err
 }

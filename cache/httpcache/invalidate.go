@@ -20,7 +20,8 @@ func (h *Handler) invalidate(resp *http.Response) {
 	if f != (forward{}) {
 		return // it cannot be stored
 	}
-	ctx, cancel := context.WithTimeout(resp.Request.Context(), invalidateTimeout)
+	// The origin has heeded the request, whether or not the client is still there.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(resp.Request.Context()), invalidateTimeout)
 	defer cancel()
 	if err := h.cache.Remove(ctx, key); err != nil {
 		h.cfg.Logger.Warn("httpcache: not all instances were invalidated", "method", resp.Request.Method, "key", key, "error", err)

@@ -13,7 +13,6 @@ type object struct {
 	status   int
 	header   http.Header
 	body     []byte
-	date     time.Time     // the origin's Date
 	lifetime time.Duration // the freshness lifetime, which its age counts against
 	age      time.Duration // when it arrived in this process
 	arrived  time.Time     // on this process's monotonic clock

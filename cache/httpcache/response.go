@@ -110,7 +110,8 @@ var hopByHop = []string{
 }
 
 // storedHeader returns what is stored of a header: what goes end to end, without Age and Content-Length,
-// which each answer gets its own of, and with a Date. The values' slices have no room to append to.
+// which each answer gets its own of, and with a Date; and without fields whose names are none (RFC 9110, 5.1), which
+// net/http lets through. The values' slices have no room to append to.
 func storedHeader(header http.Header, date time.Time) http.Header {
 	drop := slices.Concat(hopByHop, []string{"Age", "Content-Length"})
 	for _, line := range header["Connection"] {
@@ -120,7 +121,7 @@ func storedHeader(header http.Header, date time.Time) http.Header {
 	}
 	stored := make(http.Header, len(header))
 	for name, values := range header {
-		if len(values) > 0 && !slices.Contains(drop, name) {
+		if len(values) > 0 && !slices.Contains(drop, name) && validField(name, "") {
 			stored[name] = slices.Clip(slices.Clone(values))
 		}
 	}

@@ -143,11 +143,12 @@ func (f *fleet) stop() {
 	for _, in := range f.instances {
 		in.stdin.Close()
 	}
-	timeout := time.After(5 * time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
 	for _, in := range f.instances {
 		select {
 		case <-in.gone:
-		case <-timeout:
+		case <-ctx.Done():
 		}
 	}
 	f.kill()
