@@ -144,7 +144,7 @@ func (f *raised[K, V]) raise() error {
 	req := &FenceRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil, Hold: hold}
 	f.c.fence(req)
 	f.fenced = make([]bool, len(f.peers))
-	return f.round(ctx, func(i int, p Peer) error {
+	return f.round(func(i int, p Peer) error {
 		err := p.Fence(ctx, req)
 		if err == nil {
 			err = ctx.Err() // too late: holds elsewhere may have run out
@@ -155,7 +155,7 @@ func (f *raised[K, V]) raise() error {
 }
 
 // round calls send for each of the other instances at the same time. It returns nil or an *UnreachedError.
-func (f *raised[K, V]) round(ctx context.Context, send func(i int, p Peer) error) error {
+func (f *raised[K, V]) round(send func(i int, p Peer) error) error {
 	errs := make([]error, len(f.peers))
 	var wg sync.WaitGroup
 	for i, p := range f.peers {
@@ -231,7 +231,7 @@ func (f *raised[K, V]) release() error {
 	_ = f.c.release(req) // if it has run out, so has the time for all this
 	ctx, cancel := f.bounded()
 	defer cancel()
-	return f.round(ctx, func(i int, p Peer) error {
+	return f.round(func(i int, p Peer) error {
 		if f.fenced[i] {
 			if err := p.Release(ctx, req); err == nil || errors.Is(err, ErrUnknownCache) {
 				return nil
