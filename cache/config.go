@@ -69,7 +69,9 @@ type Config[K ~string, V any] struct {
 	Jitter float64
 
 	// MaxBytes bounds what the cache keeps in this process's memory: keys, values,
-	// mirrors and its own bookkeeping. 0: DefaultMaxBytes. At least MinMaxBytes.
+	// mirrors and its own bookkeeping. With Peers, an eighth of it is for mirrors. A value that
+	// would take more than a quarter of its part is returned and not kept.
+	// 0: DefaultMaxBytes. At least MinMaxBytes.
 	MaxBytes int64
 
 	// SizeOf returns the size of a value in memory, in bytes. Required, unless V is string or []byte.
