@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,8 +22,8 @@ var (
 
 // TestG4RandomSchedules runs random calls over links of random speed in one view, and checks of every Get what G4
 // promises: that its value is not older than any invalidation that had returned before the Get began.
-// Two loads of a key at a time are only allowed if an invalidation came between their beginnings (G1), and every
-// call returns (G5): the bubble would not end otherwise.
+// In some schedules instances are killed and begin a new life meanwhile. Every call returns (G5): the bubble
+// would not end otherwise.
 func TestG4RandomSchedules(t *testing.T) {
 	if *randomSeed != 0 {
 		runSchedule(t, *randomSeed)
@@ -69,18 +70,33 @@ func runSchedule(t *testing.T, seed uint64) {
 		for _, key := range keys {
 			histories[key] = new(history)
 		}
+		live := make([]atomic.Pointer[cache.Cache[string, string]], n)
+		for i, c := range f.caches {
+			live[i].Store(c)
+		}
 		var wg sync.WaitGroup
+		for range rng.IntN(3) * rng.IntN(3) {
+			i, after := rng.IntN(n), time.Duration(rng.IntN(3000))*time.Millisecond
+			wg.Go(func() {
+				time.Sleep(after)
+				f.restart(i, live)
+			})
+		}
 		for caller := range 3 * n {
 			rng := rand.New(rand.NewPCG(seed, uint64(caller+2)))
 			wg.Go(func() {
 				for range 15 {
 					time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
 					key := keys[rng.IntN(len(keys))]
-					f.step(rng, rng.IntN(n), key, histories)
+					i := rng.IntN(n)
+					f.step(rng, i, live[i].Load(), key, histories)
 				}
 			})
 		}
 		wg.Wait()
+		for i := range live {
+			f.caches[i] = live[i].Load()
+		}
 		for _, key := range keys {
 			for i := range n {
 				if got, want := version(f.get(i, key)), histories[key].floor; got < want {
@@ -91,8 +107,17 @@ func runSchedule(t *testing.T, seed uint64) {
 	})
 }
 
-// step does one random call at instance i, and checks what it returns.
-func (f *fleet) step(rng *rand.Rand, i int, key string, histories map[string]*history) {
+// restart kills instance i and begins a new life of it.
+func (f *fleet) restart(i int, live []atomic.Pointer[cache.Cache[string, string]]) {
+	f.restarts.Lock()
+	defer f.restarts.Unlock()
+	f.Restart(i)
+	live[i].Load().Close()
+	live[i].Store(f.newCache(i, nil))
+}
+
+// step does one random call at c, which is instance i, and checks what it returns.
+func (f *fleet) step(rng *rand.Rand, i int, c *cache.Cache[string, string], key string, histories map[string]*history) {
 	h := histories[key]
 	ctx := f.t.Context()
 	if rng.IntN(4) == 0 {
@@ -100,7 +125,6 @@ func (f *fleet) step(rng *rand.Rand, i int, key string, histories map[string]*hi
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(500))*time.Millisecond)
 		defer cancel()
 	}
-	c := f.caches[i]
 	switch op := rng.IntN(20); {
 	case op < 13:
 		floor := h.promised()
@@ -119,7 +143,7 @@ func (f *fleet) step(rng *rand.Rand, i int, key string, histories map[string]*hi
 		}
 		values, err := c.GetMany(ctx, keys)
 		var me *cache.ManyError
-		if err != nil && !errors.As(err, &me) {
+		if err != nil && !errors.As(err, &me) && !errors.Is(err, cache.ErrClosed) {
 			f.t.Errorf("GetMany: %v", err)
 		}
 		for key, v := range values {
@@ -155,14 +179,14 @@ func (f *fleet) written(h *history, key string, invalidate func(value string) er
 		return
 	}
 	var ue *cache.UnreachedError
-	if !errors.As(err, &ue) {
+	if !errors.As(err, &ue) && !errors.Is(err, cache.ErrClosed) {
 		f.t.Errorf("invalidation of %q: %v", key, err)
 	}
 }
 
 func (f *fleet) checkValue(h *history, i int, key, value string, floor int, err error) {
 	if err != nil {
-		if !errors.Is(err, context.DeadlineExceeded) {
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, cache.ErrClosed) {
 			f.t.Errorf("Get(%q) at %d: %v", key, i, err)
 		}
 		return

@@ -20,6 +20,8 @@ type fleet struct {
 	t      *testing.T
 	origin *origin
 	caches []*cache.Cache[string, string]
+
+	restarts sync.Mutex // of one instance at a time; nothing waits under it
 }
 
 type config = cache.Config[string, string]
