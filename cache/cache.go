@@ -92,11 +92,7 @@ func (c *Cache[K, V]) find(ctx context.Context, key string, h how) (*item[V], er
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	kind := memory.Fill
-	if c.owner(key) != nil {
-		kind = fetchKind(h)
-	}
-	it, err := c.one(ctx, kind, key, h)
+	it, err := c.one(ctx, kindFor(c.owner(key), h), key, h)
 	singleflight.Rethrow(err)
 	if it != nil {
 		traceItem(ctx, it.Peer, it.Loaded)

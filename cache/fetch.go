@@ -30,9 +30,9 @@ func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) er
 	var failed []Peer
 	for tries := 0; tries < maxTries && len(left) > 0 && ctx.Err() == nil; {
 		groups, orphans := c.group(flights, left, failed)
-		var mu sync.Mutex // guards what the groups' goroutines change: left, failed, counts
+		var mu sync.Mutex // guards what the groups' goroutines change: left, failed, tried
 		left = orphans
-		counts := false
+		tried := false
 		var wg sync.WaitGroup
 		for p, members := range groups {
 			run := func() {
@@ -47,8 +47,8 @@ func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) er
 				if err != nil {
 					failed = append(failed, p)
 				}
-				if len(unanswered) > 0 && c.counts(ctx, p, err) {
-					counts = true
+				if len(unanswered) > 0 && c.isTry(ctx, p, err) {
+					tried = true
 				}
 			}
 			if len(groups) == 1 {
@@ -58,7 +58,7 @@ func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) er
 			}
 		}
 		wg.Wait()
-		if counts { // once, however many failed: each key was tried once
+		if tried { // once, however many failed: each key was tried once
 			tries++
 		}
 		if len(groups) == 0 {
@@ -104,8 +104,8 @@ func (c *Cache[K, V]) fillHere(ctx context.Context, flights []*flight[V], member
 		keys[j] = flights[i].Key
 	}
 	c.many(ctx, memory.Fill, keys, h, func(j int, it *item[V], err error) {
-		if it != nil && h.takeover {
-			c.store.Renew(flights[members[j]].Key, c.lease(c.store.Now(), h))
+		if it != nil {
+			c.renew(keys[j], h)
 		}
 		c.store.Pass(flights[members[j]], it, err) // the fill has stored it, if it was to be stored
 	})
@@ -152,9 +152,9 @@ func (c *Cache[K, V]) late(a Answer, sent memory.Instant) bool {
 	return !a.Loaded && left > 0 && c.store.Now() >= after(sent, left)
 }
 
-// counts reports whether it counts as a try that p left keys unanswered, with err or because its
+// isTry reports whether it counts as a try that p left keys unanswered, with err or because its
 // answers came too late, and takes note of it.
-func (c *Cache[K, V]) counts(ctx context.Context, p Peer, err error) bool {
+func (c *Cache[K, V]) isTry(ctx context.Context, p Peer, err error) bool {
 	switch {
 	case ctx.Err() != nil: // we left
 		return false
@@ -206,11 +206,7 @@ func (c *Cache[K, V]) fromAnswer(peer, key string, a Answer, sent memory.Instant
 
 // decode decodes src, which is good for another ttl, into it. The Codec's panics are errors: it runs where nobody waits for them.
 func (c *Cache[K, V]) decode(it *item[V], src []byte, ttl time.Duration) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
+	defer panicToError(&err)
 	if d, ok := c.cfg.Codec.(TTLDecoder[V]); ok {
 		it.Value, err = d.DecodeTTL(src, ttl)
 	} else {
@@ -223,6 +219,13 @@ func (c *Cache[K, V]) decode(it *item[V], src []byte, ttl time.Duration) (err er
 		it.Size = max(it.Size, c.cfg.SizeOf(it.Value))
 	}
 	return nil
+}
+
+// panicToError is deferred: it makes an error of a panic.
+func panicToError(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("panic: %v", r)
+	}
 }
 
 // strangerTime is how long an instance that does not run this Version of the cache is not asked again.

@@ -114,6 +114,13 @@ func (c *Cache[K, V]) lease(now memory.Instant, h how) memory.Instant {
 	return memory.Never
 }
 
+// renew renews the lease of what was taken over, now that those who come before were asked once more.
+func (c *Cache[K, V]) renew(key string, h how) {
+	if h.takeover {
+		c.store.Renew(key, c.lease(c.store.Now(), h))
+	}
+}
+
 // freshness returns how long e is fresh, Forever if it does not expire, zero or less if it is not to be kept, and
 // how much longer it may be served.
 func (c *Cache[K, V]) freshness(e Entry[V]) (ttl, stale time.Duration) {

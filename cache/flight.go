@@ -18,8 +18,12 @@ type how struct {
 	takeover bool // the keys are owned by an instance that does not answer
 }
 
-func fetchKind(h how) memory.Kind {
-	if h.reload {
+// kindFor returns the kind of flight that gets a key from its owner, nil being this instance.
+func kindFor(owner Peer, h how) memory.Kind {
+	switch {
+	case owner == nil:
+		return memory.Fill
+	case h.reload:
 		return memory.Refetch
 	}
 	return memory.Fetch
@@ -142,11 +146,7 @@ func found[V any](it *item[V]) *item[V] {
 
 // refreshBehind starts a refresh of a stale item, unless one is under way. Nobody waits for it.
 func (c *Cache[K, V]) refreshBehind(ctx context.Context, key string) {
-	kind := memory.Fill
-	if c.owner(key) != nil {
-		kind = memory.Fetch
-	}
-	c.refresh(ctx, kind, key)
+	c.refresh(ctx, kindFor(c.owner(key), how{}), key)
 }
 
 func (c *Cache[K, V]) refresh(ctx context.Context, kind memory.Kind, key string) {

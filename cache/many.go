@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
 	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
@@ -55,12 +54,8 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 func (c *Cache[K, V]) findMany(ctx context.Context, byOwner map[Peer][]string, r *results[K, V]) {
 	var wg sync.WaitGroup
 	for p, keys := range byOwner {
-		kind := memory.Fill
-		if p != nil {
-			kind = memory.Fetch
-		}
 		run := func() {
-			c.many(ctx, kind, keys, how{}, func(i int, it *item[V], err error) { r.add(keys[i], it, err) })
+			c.many(ctx, kindFor(p, how{}), keys, how{}, func(i int, it *item[V], err error) { r.add(keys[i], it, err) })
 		}
 		if len(byOwner) == 1 {
 			run()

@@ -50,9 +50,7 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 	c.many(ctx, memory.Fill, missing, h, func(j int, it *item[V], err error) {
 		switch {
 		case err == nil:
-			if h.takeover {
-				c.store.Renew(missing[j], c.lease(c.store.Now(), h))
-			}
+			c.renew(missing[j], h)
 			deliver(indexes[j], c.answer(missing[j], it, it.Loaded))
 		case errors.Is(err, ErrClosed) && c.closed.Load(): // ours, and not of a cache that the loader asked
 			closed = true
@@ -146,11 +144,7 @@ func (c *Cache[K, V]) encoded(key string, it *item[V]) (b []byte, err error) {
 	if c.raw != nil {
 		return c.raw(it.Value), nil
 	}
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-		}
-	}()
+	defer panicToError(&err)
 	if b, err = c.cfg.Codec.Append(nil, it.Value); err != nil {
 		return nil, err
 	}

@@ -37,15 +37,20 @@ func (f *fence) held(now Instant) bool {
 
 // isSole reports whether id is the last fence that was raised, no other was under way then, and its hold is still on.
 func (f *fence) isSole(id uint64, now Instant) bool {
-	if f == nil || f.sole != id {
-		return false
+	h, ok := f.hold(id)
+	return ok && f.sole == id && now < h.until
+}
+
+// hold returns the hold of id, if there is one.
+func (f *fence) hold(id uint64) (hold, bool) {
+	if f == nil {
+		return hold{}, false
 	}
-	for _, h := range f.holds {
-		if h.id == id {
-			return now < h.until
-		}
+	i := slices.IndexFunc(f.holds, func(h hold) bool { return h.id == id })
+	if i < 0 {
+		return hold{}, false
 	}
-	return false
+	return f.holds[i], true
 }
 
 // raise adds a fence with a hold until then, and forgets holds that are over. alone says that there is no
@@ -162,14 +167,8 @@ func (s *Store[V]) FencedAt(key string, id uint64) (Instant, bool) {
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if f := sh.fences[hash]; f != nil {
-		for _, h := range f.holds {
-			if h.id == id {
-				return h.raised, true
-			}
-		}
-	}
-	return 0, false
+	h, ok := sh.fences[hash].hold(id)
+	return h.raised, ok
 }
 
 // Release ends the hold of the fence id on keys, and reports whether it was there for each of them. It is not

@@ -65,22 +65,17 @@ func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) 
 // is not to be kept, or too large, leaves it with nothing. An error leaves what is there. Only the first Settle counts.
 func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 	sh, hash := s.shard(f.Key)
-	k := flightKey{f.Key, f.kind}
 	var room int64
-	if err == nil && sh.attached(f, k) { // else nothing is evicted for it
+	if err == nil && sh.attached(f) { // else nothing is evicted for it
 		room = s.reserve(f.Key, hash, item)
 	}
 	sh.mu.Lock()
-	delete(sh.alone, f)
-	if sh.flights[k] == f {
-		delete(sh.flights, k)
-		if f.kind == Refetch && err == nil {
+	if sh.landLocked(f) && err == nil {
+		if f.kind == Refetch {
 			sh.detachKindLocked(Fetch, f.Key) // what it brings may be older
 		}
-		if err == nil {
-			s.replaceLocked(sh, f.Key, hash, item, room)
-			room = 0
-		}
+		s.replaceLocked(sh, f.Key, hash, item, room)
+		room = 0
 	}
 	sh.mu.Unlock()
 	if room > 0 {
@@ -91,20 +86,28 @@ func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 }
 
 // attached reports whether f is still the flight of its kind and key.
-func (sh *shard[V]) attached(f *Flight[V], k flightKey) bool {
+func (sh *shard[V]) attached(f *Flight[V]) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.flights[k] == f
+	return sh.flights[flightKey{f.Key, f.kind}] == f
+}
+
+// landLocked takes f out of the shard, and reports whether it was attached. sh.mu must be held.
+func (sh *shard[V]) landLocked(f *Flight[V]) bool {
+	delete(sh.alone, f)
+	k := flightKey{f.Key, f.kind}
+	attached := sh.flights[k] == f
+	if attached {
+		delete(sh.flights, k)
+	}
+	return attached
 }
 
 // Pass ends a flight with what it brought, and leaves in memory what is there.
 func (s *Store[V]) Pass(f *Flight[V], item *Item[V], err error) {
 	sh, _ := s.shard(f.Key)
 	sh.mu.Lock()
-	delete(sh.alone, f)
-	if k := (flightKey{f.Key, f.kind}); sh.flights[k] == f {
-		delete(sh.flights, k)
-	}
+	sh.landLocked(f)
 	sh.mu.Unlock()
 	f.Call.Settle(item, err)
 }

@@ -75,18 +75,11 @@ func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
 	sh, _ := s.shard(key)
 	sh.mu.Lock()
 	e := sh.entries[key]
-	if e == nil {
-		sh.misses++
-		sh.mu.Unlock()
-		return nil, false
-	}
-	if now >= e.item.Until {
+	if e != nil && now >= e.item.Until {
 		s.expireLocked(sh, e)
-		sh.misses++
-		sh.mu.Unlock()
-		return nil, false
+		e = nil
 	}
-	if now >= e.lease {
+	if e == nil || now >= e.lease {
 		sh.misses++
 		sh.mu.Unlock()
 		return nil, false
