@@ -40,6 +40,7 @@ func TestAnswersBecomeValuesAndErrors(t *testing.T) {
 		{"timeout", cache.Answer{Status: cache.StatusLoadTimeout, Message: "slow"}, "", context.DeadlineExceeded, cache.ErrNotFound},
 		{"encoding", cache.Answer{Status: cache.StatusEncodeFailed, Message: "odd"}, "", nil, cache.ErrNotFound},
 		{"too large", cache.Answer{Status: cache.StatusTooLarge, Message: "big"}, "", nil, cache.ErrNotFound},
+		{"absent, and nobody has peeked", cache.Answer{Status: cache.StatusAbsent, Message: "not here"}, "", nil, cache.ErrNotFound},
 		{"from the future", cache.Answer{Status: 200, Value: []byte("V"), Message: "new"}, "", nil, cache.ErrNotFound},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

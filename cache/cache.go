@@ -41,7 +41,7 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 	c := &Cache[K, V]{
 		cfg:    cfg,
 		store:  memory.New[V](cfg.MaxBytes, cfg.Peers != nil && cfg.MirrorTTL > 0),
-		raw:    rawBytes[V](),
+		raw:    rawBytes(cfg.Codec),
 		detach: func() {},
 	}
 	c.closing, c.close = context.WithCancel(context.Background())
@@ -77,9 +77,10 @@ func (c *Cache[K, V]) get(ctx context.Context, key string) (*item[V], error) {
 	if err := c.check(key); err != nil {
 		return nil, err
 	}
-	it, refresh := c.store.Get(key)
+	now := c.store.Now()
+	it, refresh := c.store.GetAt(now, key)
 	if it == nil {
-		return c.find(ctx, key, how{})
+		return c.find(ctx, now, key, how{})
 	}
 	if refresh {
 		c.refreshBehind(ctx, key)
@@ -87,12 +88,12 @@ func (c *Cache[K, V]) get(ctx context.Context, key string) (*item[V], error) {
 	return it, nil
 }
 
-// find gets an item that is not in memory.
-func (c *Cache[K, V]) find(ctx context.Context, key string, h how) (*item[V], error) {
+// find gets an item that is not in memory now.
+func (c *Cache[K, V]) find(ctx context.Context, now memory.Instant, key string, h how) (*item[V], error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	it, err := c.one(ctx, kindFor(c.owner(key), h), key, h)
+	it, err := c.one(ctx, now, c.owner(key), key, h)
 	singleflight.Rethrow(err)
 	if it != nil {
 		traceItem(ctx, it.Peer, it.Loaded)
@@ -108,7 +109,7 @@ func (c *Cache[K, V]) Refresh(ctx context.Context, key K) (V, error) {
 	if err := c.check(string(key)); err != nil {
 		return zero, err
 	}
-	it, err := c.find(ctx, string(key), how{reload: true})
+	it, err := c.find(ctx, c.store.Now(), string(key), how{reload: true})
 	if err != nil {
 		return zero, err
 	}
@@ -118,7 +119,7 @@ func (c *Cache[K, V]) Refresh(ctx context.Context, key K) (V, error) {
 // Peek returns the value of key if this process's memory has one that may be served, be it
 // fresh or stale. It loads nothing, and does not count as a use of the value.
 func (c *Cache[K, V]) Peek(key K) (V, bool) {
-	if it := c.store.Peek(string(key)); it != nil && it.Err == nil {
+	if it := c.store.Peek(string(key), false); it != nil && it.Err == nil {
 		return it.Value, true
 	}
 	var zero V
@@ -126,7 +127,8 @@ func (c *Cache[K, V]) Peek(key K) (V, bool) {
 }
 
 // Close ends the cache: it leaves Peers, ends the contexts of all loads, and drops what it holds. Whoever waits
-// gets ErrClosed at once, as does every later call; a second Close returns nil. Close does not wait for loaders
+// gets ErrClosed at once, as does every later call (who has asked another instance by a transport that cannot be
+// interrupted, see Answers, gets it when that call is over); a second Close returns nil. Close does not wait for loaders
 // that do not heed their context. Peers is not closed.
 func (c *Cache[K, V]) Close() error {
 	if !c.closed.CompareAndSwap(false, true) {
@@ -138,8 +140,8 @@ func (c *Cache[K, V]) Close() error {
 	for _, f := range flights { // all, before the end of a run that they share settles them otherwise
 		c.store.Settle(f, nil, ErrClosed)
 	}
-	for _, f := range flights {
-		f.Run.Cancel(ErrClosed)
+	for _, f := range flights { // which interrupts those who take answers on a caller's goroutine
+		f.Run().Cancel(ErrClosed)
 	}
 	return nil
 }
@@ -159,8 +161,5 @@ func (c *Cache[K, V]) owner(key string) Peer {
 	if c.cfg.Peers == nil {
 		return nil
 	}
-	for p := range c.cfg.Peers.Owners(key) {
-		return p
-	}
-	return nil
+	return c.cfg.Peers.Owner(key)
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
@@ -56,6 +57,16 @@ func (f *fakePeers) Owners(key string) iter.Seq[cache.Peer] {
 	return slices.Values(f.owners)
 }
 
+func (f *fakePeers) Owner(key string) cache.Peer {
+	if f.serving.Load() {
+		f.t.Errorf("asked who owns %q while serving", key)
+	}
+	if len(f.owners) == 0 {
+		return nil
+	}
+	return f.owners[0]
+}
+
 func (f *fakePeers) Others() []cache.Peer {
 	return slices.DeleteFunc(slices.Clone(f.owners), func(p cache.Peer) bool { return p == nil })
 }
@@ -72,12 +83,13 @@ type fakePeer struct {
 
 func (p *fakePeer) Addr() string { return p.addr }
 
-func (p *fakePeer) Get(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+func (p *fakePeer) Get(req *cache.GetRequest, timeout time.Duration) cache.Answers {
 	p.calls.Add(1)
-	if p.get == nil {
-		return errors.New("not in the script")
+	get := p.get
+	if get == nil {
+		get = failing(errors.New("not in the script"))
 	}
-	return p.get(ctx, req, deliver)
+	return cache.GoGet(get, req, timeout)
 }
 
 func (p *fakePeer) Fence(ctx context.Context, req *cache.FenceRequest) error {

@@ -4,160 +4,254 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
-// maxTries is how many instances may fail to answer a fetch before it loads as a last resort. Those that are known
-// to be down, or not to run this cache, do not count: to skip them costs nothing.
-const maxTries = 3
+const (
+	// maxTries is how many instances may fail to answer a fetch before it loads as a last resort. Those that are known
+	// to be down, or not to run this cache, do not count: to skip them costs nothing.
+	maxTries = 3
 
-// fetch gets the items of flights from the instances that own their keys, or from those that take over, in the order
-// that Peers gives; if that comes to this instance, it takes over itself. It settles each flight.
-func (c *Cache[K, V]) fetch(ctx context.Context, flights []*flight[V], h how) error {
-	var carried map[string]string
-	if c.cfg.Carry != nil {
-		carried = c.cfg.Carry.Inject(ctx)
+	// hopTime is what a fetch may take beyond the LoadTimeout at the other end.
+	hopTime = 5 * time.Second
+)
+
+// A walk gets the items of flights of one run from the instances that own their keys, or from those that take over, in
+// the order that Peers gives; if that comes to this instance, it takes over itself.
+type walk[V any] struct {
+	flights []*flight[V] // that are not settled
+	h       how
+	carried map[string]string
+	until   memory.Instant // when its time is up
+
+	failed []Peer // gave no usable answer
+	tries  int
+}
+
+// newWalk returns a walk that begins now.
+func (c *Cache[K, V]) newWalk(now memory.Instant, flights []*flight[V], h how) walk[V] {
+	return walk[V]{flights: flights, h: h, until: after(now, c.fetchLimit())}
+}
+
+// fetchLimit is how long a fetch may take.
+func (c *Cache[K, V]) fetchLimit() time.Duration {
+	return max(c.cfg.LoadTimeout, c.cfg.LoadTimeout+hopTime) // the sum may overflow
+}
+
+// left is how much time a walk has left, Forever if that has no end.
+func (c *Cache[K, V]) left(w *walk[V]) time.Duration {
+	if w.until == memory.Never {
+		return Forever
 	}
-	left := make([]int, len(flights)) // indexes of flights that are not settled
-	for i := range left {
-		left[i] = i
-	}
-	var failed []Peer
-	for tries := 0; tries < maxTries && len(left) > 0 && ctx.Err() == nil; {
-		groups, orphans := c.group(flights, left, failed)
-		var mu sync.Mutex // guards what the groups' goroutines change: left, failed, tried
-		left = orphans
-		tried := false
-		var wg sync.WaitGroup
-		for p, members := range groups {
-			run := func() {
-				if p == nil {
-					c.fillHere(ctx, flights, members, h)
-					return
-				}
-				unanswered, err := c.ask(ctx, p, flights, members, h, carried)
-				mu.Lock()
-				defer mu.Unlock()
-				left = append(left, unanswered...)
-				if err != nil {
-					failed = append(failed, p)
-				}
-				if len(unanswered) > 0 && c.isTry(ctx, p, err) {
-					tried = true
-				}
-			}
-			if len(groups) == 1 {
-				run()
-			} else {
-				wg.Go(run)
-			}
-		}
-		wg.Wait()
-		if tried { // once, however many failed: each key was tried once
-			tries++
-		}
-		if len(groups) == 0 {
-			break
+	return time.Duration(w.until - c.store.Now())
+}
+
+// fetchHere begins a fetch of f now, whose key owner owns, on its caller's goroutine, and ends it there if the first
+// instance that is asked answers before ctx ends. Else a goroutine goes on where this left.
+func (c *Cache[K, V]) fetchHere(ctx context.Context, now memory.Instant, f *flight[V], owner Peer, h how) {
+	w := c.newWalk(now, f.Alone(), h)
+	p := owner
+	if c.strangers.contains(p) {
+		if p, _ = c.next(f.Key, nil); p == nil {
+			c.fetchBehind(w, nil)
+			return
 		}
 	}
-	if len(left) == 0 {
+	var a call[V]
+	c.guard(w.flights, &a, func() {
+		w.carried = c.inject(ctx)
+		a = c.send(now, &w, w.flights, p, p != owner)
+		c.finish(ctx, &w, &a)
+	})
+}
+
+// guard calls do, which asks for flights by a on a caller's goroutine, where the Carrier may panic, and a Codec call
+// runtime.Goexit. That must not keep others waiting.
+func (c *Cache[K, V]) guard(flights []*flight[V], a *call[V], do func()) {
+	returned := false
+	defer func() {
+		if r := recover(); !returned {
+			a.close()
+			c.fail(unsettled(flights), singleflight.Crash(r))
+		}
+	}()
+	do()
+	returned = true
+}
+
+// finish takes the answers of a, which is all that w has done yet, on a caller's goroutine. What is not settled when
+// that is over, a goroutine goes on with.
+func (c *Cache[K, V]) finish(ctx context.Context, w *walk[V], a *call[V]) {
+	if a.watch() {
+		err := c.take(ctx, a)
+		a.unwatch()
+		switch {
+		case err == nil && a.late == 0:
+		case err != nil && ctx.Err() != nil: // the caller leaves; others may be waiting
+			c.fetchBehind(*w, a)
+			return
+		case !c.closed.Load():
+			c.note(w, c.outcome(a, err))
+			c.fetchBehind(*w, nil)
+		}
+	} // else Close has settled the flights, as it has if it comes between
+	a.close()
+}
+
+// fetchBehind goes on with w on a goroutine of its own, and with a call of w's that is under way, if a is not nil.
+func (c *Cache[K, V]) fetchBehind(w walk[V], a *call[V]) {
+	var under *call[V]
+	if a != nil {
+		under = new(call[V])
+		*under = *a
+		a.answers = nil // which are the goroutine's now
+	}
+	flights := unsettled(w.flights)
+	w.flights = flights
+	c.launch(flights[0].Run(), flights, c.left(&w), func() error {
+		return tookTooLong(flights[0].Key, c.fetchLimit(), "")
+	}, func(ctx context.Context) error { return c.fetch(ctx, &w, under) })
+}
+
+// fetch does all of a walk. It settles each flight, or returns the error for those that it has not settled.
+func (c *Cache[K, V]) fetch(ctx context.Context, w *walk[V], under *call[V]) error {
+	if under != nil {
+		c.note(w, c.await(ctx, under))
+	} else if w.tries == 0 && w.failed == nil {
+		w.carried = c.inject(ctx)
+	}
+	for w.tries < maxTries && len(w.flights) > 0 && ctx.Err() == nil && c.left(w) > 0 && c.round(ctx, w) {
+	}
+	if len(w.flights) == 0 {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("cache: fetch of %q: %w", flights[left[0]].Key, err)
+		return fmt.Errorf("cache: fetch of %q: %w", w.flights[0].Key, err)
 	}
-	c.count.lastResorts.Add(uint64(len(left)))
-	c.fillHere(ctx, flights, left, how{reload: h.reload, uncached: true})
+	if c.left(w) <= 0 { // a call has ended by its timeout, a moment before ctx
+		return tookTooLong(w.flights[0].Key, c.fetchLimit(), "")
+	}
+	c.count.lastResorts.Add(uint64(len(w.flights)))
+	c.fillHere(ctx, w.flights, how{reload: w.h.reload, uncached: true})
 	return nil
 }
 
-// group divides flights by the instance that is next to be asked for their keys. orphans are those that
-// nobody in the view is left for.
-func (c *Cache[K, V]) group(flights []*flight[V], members []int, failed []Peer) (groups map[Peer][]int, orphans []int) {
-	groups = make(map[Peer][]int, 1)
-next:
-	for _, i := range members {
-		for p := range c.cfg.Peers.Owners(flights[i].Key) {
-			if p == nil || !slices.Contains(failed, p) && !c.strangers.contains(p) {
-				groups[p] = append(groups[p], i)
-				continue next
+// round asks the instances that are next for the keys of w, at the same time. It returns false if there are none.
+func (c *Cache[K, V]) round(ctx context.Context, w *walk[V]) bool {
+	groups, orphans := c.group(w)
+	if len(groups) == 0 {
+		return false
+	}
+	outcomes := make([]outcome[V], 0, len(groups)+1)
+	var mu sync.Mutex // guards outcomes
+	var wg sync.WaitGroup
+	for p, flights := range groups {
+		run := func() {
+			if p == nil {
+				c.fillHere(ctx, flights, w.h)
+				return
 			}
+			a := c.send(c.store.Now(), w, flights, p, c.owner(flights[0].Key) != p)
+			o := c.await(ctx, &a)
+			mu.Lock()
+			defer mu.Unlock()
+			outcomes = append(outcomes, o)
 		}
-		orphans = append(orphans, i)
+		if len(groups) == 1 {
+			run()
+		} else {
+			wg.Go(run)
+		}
+	}
+	wg.Wait()
+	c.note(w, append(outcomes, outcome[V]{left: orphans})...)
+	return true
+}
+
+// An outcome is what came of one call.
+type outcome[V any] struct {
+	left   []*flight[V] // that are not settled
+	failed Peer         // nil if it gave no error
+	try    bool         // it counts as a try
+}
+
+// note makes w go on after calls that were made at the same time. They are one try of each key, however
+// many failed.
+func (c *Cache[K, V]) note(w *walk[V], outcomes ...outcome[V]) {
+	tried := false
+	w.flights = nil
+	for _, o := range outcomes {
+		w.flights = append(w.flights, o.left...)
+		if o.failed != nil {
+			w.failed = append(w.failed, o.failed)
+		}
+		tried = tried || o.try
+	}
+	if tried {
+		w.tries++
+	}
+}
+
+// next returns the instance that is next to be asked for key after those that failed: nil and true if it is this one,
+// false if nobody in the view is left.
+func (c *Cache[K, V]) next(key string, failed []Peer) (p Peer, ok bool) {
+	for p := range c.cfg.Peers.Owners(key) {
+		if p == nil || !slices.Contains(failed, p) && !c.strangers.contains(p) {
+			return p, true
+		}
+	}
+	return nil, false
+}
+
+// group divides w's flights by the instance that is next to be asked for their keys. orphans are those that
+// nobody in the view is left for.
+func (c *Cache[K, V]) group(w *walk[V]) (groups map[Peer][]*flight[V], orphans []*flight[V]) {
+	groups = make(map[Peer][]*flight[V], 1)
+	for _, f := range w.flights {
+		if p, ok := c.next(f.Key, w.failed); ok {
+			groups[p] = append(groups[p], f)
+		} else {
+			orphans = append(orphans, f)
+		}
 	}
 	return groups, orphans
 }
 
 // fillHere fills on this instance.
-func (c *Cache[K, V]) fillHere(ctx context.Context, flights []*flight[V], members []int, h how) {
+func (c *Cache[K, V]) fillHere(ctx context.Context, flights []*flight[V], h how) {
 	if !h.uncached {
 		h.takeover = true
-		c.count.takeovers.Add(uint64(len(members)))
+		c.count.takeovers.Add(uint64(len(flights)))
 	}
-	keys := make([]string, len(members))
-	for j, i := range members {
-		keys[j] = flights[i].Key
+	keys := make([]string, len(flights))
+	for i, f := range flights {
+		keys[i] = f.Key
 	}
-	c.many(ctx, memory.Fill, keys, h, func(j int, it *item[V], err error) {
+	c.many(ctx, keys, h, func(i int, it *item[V], err error) {
 		if it != nil {
-			c.renew(keys[j], h)
+			c.renew(keys[i], h)
 		}
-		c.store.Pass(flights[members[j]], it, err) // the fill has stored it, if it was to be stored
+		c.store.Pass(flights[i], it, err) // the fill has stored it, if it was to be stored
 	})
 }
 
-// ask asks p for members of flights, and settles those that it answers. An answer from p's memory that has
-// expired on its way is none.
-func (c *Cache[K, V]) ask(ctx context.Context, p Peer, flights []*flight[V], members []int, h how, carried map[string]string) (unanswered []int, err error) {
-	req := &GetRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Keys: make([]string, len(members)), Reload: h.reload, Carried: carried}
-	for j, i := range members {
-		req.Keys[j] = flights[i].Key
+// inject returns what the program wants carried of ctx.
+func (c *Cache[K, V]) inject(ctx context.Context) map[string]string {
+	if c.cfg.Carry == nil {
+		return nil
 	}
-	req.Takeover = c.owner(req.Keys[0]) != p // the members of a group have failed the same instances, or none
-	c.count.fetches.Add(uint64(len(members)))
-	// A mirror's term is counted from here, so that it needs no clock but this one's.
-	sent := c.store.Now()
-	answered, settled := 0, make([]bool, len(members))
-	err = p.Get(ctx, req, func(j int, a Answer) {
-		answered++
-		if c.late(a, sent) {
-			return
-		}
-		settled[j] = true
-		it, err := c.fromAnswer(p.Addr(), req.Keys[j], a, sent)
-		c.store.Settle(flights[members[j]], it, err)
-	})
-	for j, i := range members {
-		if !settled[j] {
-			unanswered = append(unanswered, i)
-		}
-	}
-	if err == nil && answered < len(members) {
-		err = fmt.Errorf("cache: %s left %d of %d keys unanswered", p.Addr(), len(members)-answered, len(members))
-	}
-	return unanswered, err
-}
-
-// late reports whether an answer to a request that was sent then was in a memory there, and has expired since.
-func (c *Cache[K, V]) late(a Answer, sent memory.Instant) bool {
-	left := max(a.TTL, 0)
-	if left < Forever {
-		left += max(a.Stale, 0)
-	}
-	return !a.Loaded && left > 0 && c.store.Now() >= after(sent, left)
+	return c.cfg.Carry.Inject(ctx)
 }
 
 // isTry reports whether it counts as a try that p left keys unanswered, with err or because its
 // answers came too late, and takes note of it.
-func (c *Cache[K, V]) isTry(ctx context.Context, p Peer, err error) bool {
+func (c *Cache[K, V]) isTry(p Peer, err error) bool {
 	switch {
-	case ctx.Err() != nil: // we left
-		return false
 	case err == nil:
 		return true
 	case errors.Is(err, ErrUnknownCache), errors.Is(err, ErrVersionMismatch):
@@ -178,80 +272,4 @@ func (c *Cache[K, V]) warn(what string, args ...any) {
 	if due := c.warnAt.Load(); now >= due && c.warnAt.CompareAndSwap(due, now+int64(time.Second)) {
 		c.cfg.Logger.Warn(what, append(args, "cache", c.cfg.Name)...)
 	}
-}
-
-// fromAnswer makes an item of a peer's answer to a request that was sent then.
-func (c *Cache[K, V]) fromAnswer(peer, key string, a Answer, sent memory.Instant) (*item[V], error) {
-	it := &item[V]{Mirror: true, Peer: peer, Loaded: a.Loaded, Size: a.Size}
-	switch a.Status {
-	case StatusOK:
-		if err := c.decode(it, a.Value, a.TTL); err != nil {
-			return nil, &DecodeError{Peer: peer, Key: key, Err: err}
-		}
-	case StatusNotFound:
-		it.Err = &RemoteError{Peer: peer, Status: a.Status, Message: a.Message}
-		it.Size = int64(len(a.Message))
-	default:
-		return nil, &RemoteError{Peer: peer, Status: a.Status, Message: a.Message}
-	}
-	if !a.Loaded {
-		c.count.fetchHits.Add(1)
-	}
-	if a.TTL > 0 && c.cfg.MirrorTTL > 0 {
-		it.Fresh = after(sent, min(a.TTL, c.cfg.MirrorTTL))
-		it.Until, it.Lease = it.Fresh, it.Fresh
-	}
-	return it, nil
-}
-
-// decode decodes src, which is good for another ttl, into it. The Codec's panics are errors: it runs where nobody waits for them.
-func (c *Cache[K, V]) decode(it *item[V], src []byte, ttl time.Duration) (err error) {
-	defer panicToError(&err)
-	if d, ok := c.cfg.Codec.(TTLDecoder[V]); ok {
-		it.Value, err = d.DecodeTTL(src, ttl)
-	} else {
-		it.Value, err = c.cfg.Codec.Decode(src)
-	}
-	if err != nil {
-		return err
-	}
-	if it.Size <= 0 || c.raw != nil { // which is cheap, and exact
-		it.Size = max(it.Size, c.cfg.SizeOf(it.Value))
-	}
-	return nil
-}
-
-// panicToError is deferred: it makes an error of a panic.
-func panicToError(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("panic: %v", r)
-	}
-}
-
-// strangerTime is how long an instance that does not run this Version of the cache is not asked again.
-const strangerTime = 2 * time.Second
-
-// strangers are the instances that do not run this cache, or another Version of it.
-type strangers struct {
-	// mu guards until.
-	mu    sync.Mutex
-	until map[Peer]time.Time
-}
-
-func (s *strangers) add(p Peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	maps.DeleteFunc(s.until, func(_ Peer, until time.Time) bool { return !now.Before(until) })
-	if s.until == nil {
-		s.until = make(map[Peer]time.Time)
-	}
-	s.until[p] = now.Add(strangerTime)
-}
-
-func (s *strangers) contains(p Peer) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	until, ok := s.until[p]
-	return ok && time.Now().Before(until)
 }

@@ -29,72 +29,86 @@ func kindFor(owner Peer, h how) memory.Kind {
 	return memory.Fetch
 }
 
-// one returns the item of key from the flight of that kind, which it joins or starts.
-func (c *Cache[K, V]) one(ctx context.Context, kind memory.Kind, key string, h how) (*item[V], error) {
+// one returns the item of key, which owner owns, from a flight that it joins or starts now.
+func (c *Cache[K, V]) one(ctx context.Context, now memory.Instant, owner Peer, key string, h how) (*item[V], error) {
+	kind := kindFor(owner, h)
 	for {
-		it, f, started := c.store.Begin(kind, key, h.reload, func() *flight[V] {
-			return memory.NewFlight[V](singleflight.NewRun(ctx), kind, key)
+		it, f, started := c.store.BeginAt(now, kind, key, h.reload, func() *flight[V] {
+			return memory.NewFlight[V](ctx, kind, key)
 		})
-		if it != nil {
+		switch {
+		case it != nil:
 			return found(it), nil
-		}
-		if f == nil {
+		case f == nil:
 			return nil, ErrClosed
-		}
-		if started {
-			c.launch(f.Run, kind, []*flight[V]{f}, h)
-		} else {
+		case !started:
 			c.count.joins.Add(1)
+		case kind == memory.Fill:
+			c.fill(f.Run(), []*flight[V]{f}, h)
+		default:
+			c.fetchHere(ctx, now, f, owner, h)
 		}
 		it, err := f.Wait(ctx)
 		if err == singleflight.ErrAbandoned {
+			now = c.store.Now()
 			continue // it was on its way out when we joined
 		}
 		return it, err
 	}
 }
 
-// many is one for many keys: it calls each with what came of every key, as that comes, and never concurrently. The
-// flights that it starts run as one where that is how their kind works: a fetch, or a fill with LoadMany.
-func (c *Cache[K, V]) many(ctx context.Context, kind memory.Kind, keys []string, h how, each func(i int, it *item[V], err error)) {
-	together := kind != memory.Fill || c.cfg.LoadMany != nil
+// fills are the flights that load many keys, and what was found in their place.
+type fills[V any] struct {
+	keys    []string
+	h       how
+	items   []*item[V]   // by index in keys; nil: wait for the flight
+	flights []*flight[V] // likewise; nil and no item: the cache is closed
+}
+
+// many fills many keys: it calls each with what came of every key, as that comes, and never concurrently.
+func (c *Cache[K, V]) many(ctx context.Context, keys []string, h how, each func(i int, it *item[V], err error)) {
+	c.collect(ctx, c.beginFills(ctx, keys, h), each)
+}
+
+// beginFills joins or starts the flights that fill keys. Those that it starts run as one if there is a LoadMany.
+func (c *Cache[K, V]) beginFills(ctx context.Context, keys []string, h how) *fills[V] {
+	b := &fills[V]{keys: keys, h: h, items: make([]*item[V], len(keys)), flights: make([]*flight[V], len(keys))}
+	together := c.cfg.LoadMany != nil
 	shared := singleflight.NewRun(ctx)
-	items := make([]*item[V], len(keys))
-	flights := make([]*flight[V], len(keys))
 	var mine []*flight[V]
 	for i, key := range keys {
-		it, f, started := c.store.Begin(kind, key, h.reload, func() *flight[V] {
-			if together {
-				return memory.NewFlight[V](shared, kind, key)
+		it, f, started := c.store.Begin(memory.Fill, key, h.reload, func() *flight[V] {
+			if !together {
+				return memory.NewFlight[V](ctx, memory.Fill, key)
 			}
-			return memory.NewFlight[V](singleflight.NewRun(ctx), kind, key)
+			f := new(flight[V])
+			f.Init(shared, memory.Fill, key)
+			return f
 		})
-		items[i], flights[i] = found(it), f
+		b.items[i], b.flights[i] = found(it), f
 		switch {
 		case started && together:
 			mine = append(mine, f)
 		case started:
-			c.launch(f.Run, kind, []*flight[V]{f}, h)
+			c.fill(f.Run(), []*flight[V]{f}, h)
 		case f != nil:
 			c.count.joins.Add(1)
 		}
 	}
 	if len(mine) > 0 {
-		c.launch(shared, kind, mine, h)
-	} else {
-		shared.Cancel(context.Canceled)
+		c.fill(shared, mine, h)
 	}
-	c.collect(ctx, kind, keys, h, items, flights, each)
+	return b
 }
 
 // collect waits for the flights of keys that have no item.
-func (c *Cache[K, V]) collect(ctx context.Context, kind memory.Kind, keys []string, h how, items []*item[V], flights []*flight[V], each func(i int, it *item[V], err error)) {
-	settled := make(chan int, len(keys)) // room for all: nobody blocks who settles a flight
+func (c *Cache[K, V]) collect(ctx context.Context, b *fills[V], each func(i int, it *item[V], err error)) {
+	settled := make(chan int, len(b.keys)) // room for all: nobody blocks who settles a flight
 	waiting := 0
-	for i, f := range flights {
+	for i, f := range b.flights {
 		switch {
-		case items[i] != nil:
-			each(i, items[i], nil)
+		case b.items[i] != nil:
+			each(i, b.items[i], nil)
 		case f == nil:
 			each(i, nil, ErrClosed)
 		default:
@@ -104,8 +118,8 @@ func (c *Cache[K, V]) collect(ctx context.Context, kind memory.Kind, keys []stri
 	}
 	var again []int // were on their way out when we joined
 	take := func(i int) {
-		it, err := flights[i].Wait(ctx)
-		flights[i] = nil
+		it, err := b.flights[i].Wait(ctx)
+		b.flights[i] = nil
 		if err == singleflight.ErrAbandoned {
 			again = append(again, i)
 			return
@@ -120,7 +134,7 @@ func (c *Cache[K, V]) collect(ctx context.Context, kind memory.Kind, keys []stri
 			ended = true
 		}
 	}
-	for i, f := range flights {
+	for i, f := range b.flights {
 		if f != nil { // ctx has ended: this leaves
 			take(i)
 		}
@@ -128,9 +142,9 @@ func (c *Cache[K, V]) collect(ctx context.Context, kind memory.Kind, keys []stri
 	if len(again) > 0 {
 		retry := make([]string, len(again))
 		for j, i := range again {
-			retry[j] = keys[i]
+			retry[j] = b.keys[i]
 		}
-		c.many(ctx, kind, retry, h, func(j int, it *item[V], err error) { each(again[j], it, err) })
+		c.many(ctx, retry, b.h, func(j int, it *item[V], err error) { each(again[j], it, err) })
 	}
 }
 
@@ -152,58 +166,68 @@ func (c *Cache[K, V]) refreshBehind(ctx context.Context, key string) {
 func (c *Cache[K, V]) refresh(ctx context.Context, kind memory.Kind, key string) {
 	f := c.store.BeginRefresh(kind, key, func() *flight[V] {
 		// The Wait that this flight's creator owes never comes, so it is not abandoned.
-		return memory.NewFlight[V](singleflight.NewRun(ctx), kind, key)
+		return memory.NewFlight[V](ctx, kind, key)
 	})
-	if f != nil {
-		c.count.refreshes.Add(1)
-		c.launch(f.Run, kind, []*flight[V]{f}, how{behind: true})
+	if f == nil {
+		return
+	}
+	c.count.refreshes.Add(1)
+	h := how{behind: true}
+	if kind == memory.Fill {
+		c.fill(f.Run(), []*flight[V]{f}, h)
+	} else {
+		c.fetchBehind(c.newWalk(c.store.Now(), f.Alone(), h), nil)
 	}
 }
-
-// hopTime is what a fetch may take beyond the LoadTimeout at the other end.
-const hopTime = 5 * time.Second
 
 // errUnsettled would be a bug: it is better returned than waited for.
 var errUnsettled = errors.New("cache: internal error: a load ended without a result")
 
-// launch runs flights that begin together on a goroutine of their own, which ends when the loader or the
-// peers have returned. The flights are settled when their results are there, and at the latest when their time is up.
-func (c *Cache[K, V]) launch(run *singleflight.Run, kind memory.Kind, flights []*flight[V], h how) {
-	limit, work := c.cfg.LoadTimeout, c.load
-	if kind != memory.Fill {
-		limit, work = max(limit, limit+hopTime), c.fetch // the sum may overflow
-	}
-	rest := func(err error) {
-		for _, f := range flights {
-			if !f.Settled() {
-				c.store.Settle(f, nil, err)
-			}
+// fill loads flights that begin together.
+func (c *Cache[K, V]) fill(run *singleflight.Run, flights []*flight[V], h how) {
+	c.launch(run, flights, c.cfg.LoadTimeout, func() error {
+		turn := ""
+		if c.loads != nil {
+			turn = fmt.Sprintf(" with the wait for its turn (MaxLoads: %d)", c.cfg.MaxLoads)
 		}
-	}
+		return tookTooLong(flights[0].Key, c.cfg.LoadTimeout, turn)
+	}, func(ctx context.Context) error { return c.load(ctx, flights, h) })
+}
+
+func tookTooLong(key string, limit time.Duration, turn string) error {
+	return fmt.Errorf("cache: the load of %q took longer than %v%s: %w", key, limit, turn, context.DeadlineExceeded)
+}
+
+// launch does the work of flights of one run on a goroutine of its own, which ends when the loader or the
+// peers have returned. The flights are settled when their results are there, and at the latest after the limit.
+func (c *Cache[K, V]) launch(run *singleflight.Run, flights []*flight[V], limit time.Duration, late func() error, work func(context.Context) error) {
 	// The caller's values are the loader's, but not its Trace: that Get may be over when a loader Gets.
 	ctx, cancel := context.WithTimeout(context.WithValue(run.Context(), traceKey{}, nil), limit)
 	// Even if the work does not heed ctx, those who wait do not wait for longer.
-	timer := time.AfterFunc(limit, func() {
-		turn := ""
-		if kind == memory.Fill && c.loads != nil {
-			turn = fmt.Sprintf(" with the wait for its turn (MaxLoads: %d)", c.cfg.MaxLoads)
-		}
-		rest(fmt.Errorf("cache: the load of %q took longer than %v%s: %w", flights[0].Key, limit, turn, context.DeadlineExceeded))
-	})
+	timer := time.AfterFunc(limit, func() { c.fail(flights, late()) })
 	singleflight.Go(func() (struct{}, error) {
-		return struct{}{}, work(ctx, flights, h)
+		return struct{}{}, work(ctx)
 	}, func(_ struct{}, err error) {
 		timer.Stop()
-		var pe *singleflight.PanicError
-		if errors.As(err, &pe) || singleflight.IsGoexit(err) {
-			c.count.loadPanics.Add(1)
-			c.cfg.Logger.Error("cache: the loader did not return", "cache", c.cfg.Name, "key", flights[0].Key, "error", err)
-		}
 		if err == nil {
 			err = errUnsettled
 		}
-		rest(err)
+		c.fail(flights, err)
 		cancel()
 		run.Cancel(context.Canceled)
 	})
+}
+
+// fail ends those of flights that are not settled with err, and reports a panic or Goexit.
+func (c *Cache[K, V]) fail(flights []*flight[V], err error) {
+	var pe *singleflight.PanicError
+	if len(flights) > 0 && (errors.As(err, &pe) || singleflight.IsGoexit(err)) {
+		c.count.loadPanics.Add(1)
+		c.cfg.Logger.Error("cache: the loader did not return", "cache", c.cfg.Name, "key", flights[0].Key, "error", err)
+	}
+	for _, f := range flights {
+		if !f.Settled() {
+			c.store.Settle(f, nil, err)
+		}
+	}
 }

@@ -2,8 +2,8 @@ package cache
 
 import (
 	"context"
-	"sync"
 
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
 	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
@@ -16,68 +16,220 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 		return nil, ErrClosed
 	}
 	r := results[K, V]{values: make(map[K]V, len(keys))}
-	byOwner := make(map[Peer][]string)
-	missing := make(map[string]struct{})
+	missing := make([]missed, 0, len(keys)) // at first, all of them once
 	for _, k := range keys {
-		key := string(k)
-		_, got := r.values[k]
-		_, failed := r.errs[key]
-		_, missed := missing[key]
-		if got || failed || missed {
-			continue
-		}
-		if err := c.check(key); err != nil {
-			r.add(key, nil, err)
-			continue
-		}
-		it, refresh := c.store.Get(key)
-		if refresh {
-			c.refreshBehind(ctx, key)
-		}
-		if it != nil {
-			r.add(key, it, nil)
-		} else {
-			missing[key] = struct{}{}
-			p := c.owner(key)
-			byOwner[p] = append(byOwner[p], key)
+		var zero V
+		if r.values[k] = zero; len(r.values) > len(missing) {
+			missing = append(missing, missed{key: string(k)})
 		}
 	}
-	c.findMany(ctx, byOwner, &r)
+	missing = c.getMany(ctx, missing, &r)
+	for len(missing) > 0 {
+		missing = c.findMany(ctx, missing, &r)
+	}
 	singleflight.Rethrow(r.thrown)
 	if len(r.errs) > 0 {
+		for key := range r.errs {
+			delete(r.values, K(key))
+		}
 		return r.values, &ManyError{Errors: r.errs}
 	}
 	return r.values, nil
 }
 
-// findMany gets items that are not in memory, from all owners at the same time.
-func (c *Cache[K, V]) findMany(ctx context.Context, byOwner map[Peer][]string, r *results[K, V]) {
-	var wg sync.WaitGroup
-	for p, keys := range byOwner {
-		run := func() {
-			c.many(ctx, kindFor(p, how{}), keys, how{}, func(i int, it *item[V], err error) { r.add(keys[i], it, err) })
+// getMany gets what is in memory, and returns the keys that are not.
+func (c *Cache[K, V]) getMany(ctx context.Context, keys []missed, r *results[K, V]) []missed {
+	missing := keys[:0]
+	now := c.store.Now()
+	for _, m := range keys {
+		if err := c.check(m.key); err != nil {
+			r.add(m.key, nil, err)
+			continue
 		}
-		if len(byOwner) == 1 {
-			run()
+		it, refresh := c.store.GetAt(now, m.key)
+		if refresh {
+			c.refreshBehind(ctx, m.key)
+		}
+		if it != nil {
+			r.add(m.key, it, nil)
 		} else {
-			wg.Go(run)
+			missing = append(missing, m)
 		}
 	}
-	wg.Wait()
+	return missing
+}
+
+// missed is a key that is not in memory.
+type missed struct {
+	key   string
+	owner int // an index; see byOwner
+}
+
+// byOwner divides missing by owner. own are the keys of this instance.
+func (c *Cache[K, V]) byOwner(missing []missed) (own []string, others []*group[V]) {
+	owners := []Peer{nil}
+	counts := make([]int, 1, 8)
+	index := map[Peer]int{nil: 0}
+	last := 0
+	for i, m := range missing {
+		p := c.owner(m.key)
+		if p != owners[last] {
+			var known bool
+			if last, known = index[p]; !known {
+				last = len(owners)
+				index[p] = last
+				owners, counts = append(owners, p), append(counts, 0)
+			}
+		}
+		counts[last]++
+		missing[i].owner = last
+	}
+	all := make([]string, len(missing)) // for all, one after the other
+	keys := make([][]string, len(owners))
+	for o, n := range counts {
+		keys[o], all = all[:0:n], all[n:]
+	}
+	for _, m := range missing {
+		keys[m.owner] = append(keys[m.owner], m.key)
+	}
+	for o := 1; o < len(owners); o++ {
+		others = append(others, &group[V]{owner: owners[o], keys: keys[o]})
+	}
+	return keys[0], others
+}
+
+// findMany gets items that are not in memory, from all owners at the same time: it begins all, and then takes what
+// comes, owner by owner, while loads of this instance's own keys run. It returns the keys that are to be asked for
+// again.
+func (c *Cache[K, V]) findMany(ctx context.Context, missing []missed, r *results[K, V]) (again []missed) {
+	if err := ctx.Err(); err != nil {
+		for _, m := range missing {
+			r.add(m.key, nil, err)
+		}
+		return nil
+	}
+	own, groups := c.byOwner(missing)
+	again = missing[:0]
+	var fills *fills[V]
+	returned := false
+	defer func() {
+		if !returned { // a Codec or the Carrier called Goexit: this leaves
+			c.leave(fills, groups)
+		}
+	}()
+	if len(own) > 0 {
+		fills = c.beginFills(ctx, own, how{})
+	}
+	for _, g := range groups {
+		c.beginGroup(ctx, g, r)
+	}
+	for _, g := range groups {
+		if g.call.answers != nil {
+			c.guard(g.walk.flights, &g.call, func() { c.finish(ctx, &g.walk, &g.call) })
+		}
+	}
+	for _, g := range groups {
+		for g.waited < len(g.flights) {
+			f := g.flights[g.waited]
+			g.waited++
+			it, err := f.Wait(ctx)
+			if err == singleflight.ErrAbandoned { // it was on its way out when we joined
+				again = append(again, missed{key: f.Key})
+				continue
+			}
+			r.add(f.Key, it, err)
+		}
+	}
+	if fills != nil {
+		c.collect(ctx, fills, func(i int, it *item[V], err error) { r.add(own[i], it, err) })
+	}
+	returned = true
+	return again
+}
+
+// A group is a fetch of many keys from one owner.
+type group[V any] struct {
+	owner   Peer
+	keys    []string
+	run     singleflight.Run // of the flights that it starts
+	flights []*flight[V]     // that it waits for
+	waited  int              // of flights
+	walk    walk[V]          // of those that it started
+	call    call[V]
+}
+
+// beginGroup joins or starts the flights of g, and asks the owner for those that it starts. It waits for nothing.
+func (c *Cache[K, V]) beginGroup(ctx context.Context, g *group[V], r *results[K, V]) {
+	g.run.Init(ctx)
+	now := c.store.Now()
+	g.walk = c.newWalk(now, nil, how{})
+	slab := make([]flight[V], len(g.keys))
+	lists := make([]*flight[V], 2*len(g.keys))
+	g.flights = lists[:0:len(g.keys)]
+	mine := lists[len(g.keys):len(g.keys)]
+	for i, key := range g.keys {
+		it, f, started := c.store.BeginAt(now, memory.Fetch, key, false, func() *flight[V] {
+			slab[i].Init(&g.run, memory.Fetch, key)
+			return &slab[i]
+		})
+		switch {
+		case it != nil:
+			r.add(key, it, nil)
+			continue
+		case f == nil:
+			r.add(key, nil, ErrClosed)
+			continue
+		case started:
+			mine = append(mine, f)
+		default:
+			c.count.joins.Add(1)
+		}
+		g.flights = append(g.flights, f)
+	}
+	g.walk.flights = mine
+	if len(mine) == 0 {
+		return
+	}
+	if c.strangers.contains(g.owner) {
+		c.fetchBehind(g.walk, nil)
+		return
+	}
+	c.guard(mine, &g.call, func() {
+		g.walk.carried = c.inject(ctx)
+		g.call = c.send(now, &g.walk, mine, g.owner, false)
+	})
+}
+
+// leave leaves what findMany waits for, when its goroutine is ending. Others may be waiting.
+func (c *Cache[K, V]) leave(fills *fills[V], groups []*group[V]) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, g := range groups {
+		if g.call.answers != nil {
+			c.fetchBehind(g.walk, &g.call)
+		}
+		for _, f := range g.flights[g.waited:] {
+			_, _ = f.Wait(ctx)
+		}
+	}
+	if fills == nil {
+		return
+	}
+	for _, f := range fills.flights {
+		if f != nil {
+			_, _ = f.Wait(ctx)
+		}
+	}
 }
 
 // results collects what comes of keys.
 type results[K ~string, V any] struct {
-	// mu guards what follows.
-	mu     sync.Mutex
-	values map[K]V
-	errs   map[string]error
-	thrown error // a panic or Goexit of a loader
+	values map[K]V          // has every key; a zero value for those that nothing has come of yet, or an error
+	errs   map[string]error // of those that failed
+	thrown error            // a panic or Goexit of a loader
 }
 
 func (r *results[K, V]) add(key string, it *item[V], err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if err == nil {
 		err = it.Err
 	}

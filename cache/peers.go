@@ -24,6 +24,10 @@ type Peers interface {
 	// A nil Peer stands for this process.
 	Owners(key string) iter.Seq[Peer]
 
+	// Owner returns the first of Owners(key): the instance that owns key, nil if it is this process.
+	// It allocates nothing.
+	Owner(key string) Peer
+
 	// Others returns every instance of the current view but this one.
 	// The caller must not change the slice.
 	Others() []Peer
@@ -32,19 +36,51 @@ type Peers interface {
 // A Peer is another instance, as this one reaches it. Peers are comparable: while an
 // instance stays in the view, the same value stands for it.
 //
-// Every method returns by its context, and fails at once with ErrPeerDown if the instance is
-// known to be down. An error that is neither that, ErrUnknownCache, ErrVersionMismatch nor the
-// context's own means that the instance gave no usable answer.
+// Every call fails at once with ErrPeerDown if the instance is known to be down. An error that is neither that,
+// ErrUnknownCache, ErrVersionMismatch nor the end of the call's own time or context means that the instance gave no
+// usable answer.
 type Peer interface {
 	// Addr is the address that names the instance in errors, statistics and logs.
 	Addr() string
-	Responder
+
+	// Get asks the instance for req.Keys and returns at once; the answers are taken from what it returns. The call
+	// ends by itself after timeout (Forever: never), or a moment later, with an error that is
+	// context.DeadlineExceeded. Get does not keep req. If the instance is known to be down, the first Next says so.
+	Get(req *GetRequest, timeout time.Duration) Answers
+
+	// Fence, Release and Store are as those of Responder. Each returns by its context.
+	Fence(ctx context.Context, req *FenceRequest) error
+	Release(ctx context.Context, req *ReleaseRequest) error
+	Store(ctx context.Context, req *StoreRequest) error
+}
+
+// Answers are what comes of a Peer's Get. Its methods are not called concurrently, but from different
+// goroutines in turn.
+//
+// An implementation may have one more method, Interrupt(), see singleflight.Interrupter: it is called at most once,
+// before Close and perhaps while Next waits, and does not block. It ends the call, and makes Next return an error at
+// once. Without it, a caller whose cache is closed waits for its Next to return.
+type Answers interface {
+	// Next waits for the next answer, in the order in which they become ready, and returns it with its key's index
+	// in req.Keys. After all keys were answered it returns io.EOF, for ever. Other errors are as those of Peer:
+	// the call is over, and Next returns the same again; answers before it stand. If ctx ends first, Next
+	// returns ctx.Err() and the call goes on: Next may be called again, with another context.
+	Next(ctx context.Context) (i int, a Answer, err error)
+
+	// Close ends the call if it is not over: one waiter has left each load at the other end. It must be called once,
+	// and nothing after it.
+	Close()
 }
 
 // A Responder answers requests from other instances. A Cache has one, which it hands to
 // Peers.Attach; a Peer is the remote end of one. It has no way to ask who owns a key, so
 // it can never forward a request.
 type Responder interface {
+	// Hit answers for one key from memory, if that can be done at once: nothing is waited for, and no function of
+	// the program's is called. If ok is false, ask Get. It keeps neither string: their bytes may be changed after
+	// it has returned.
+	Hit(version, key string) (a Answer, ok bool)
+
 	// Get answers for each of req.Keys from memory or by loading it. It calls deliver with
 	// the key's index in req.Keys once per key, as answers become ready, in any order,
 	// never concurrently and never after Get has returned. If Get returns nil, every key was
@@ -74,6 +110,9 @@ type GetRequest struct {
 	Keys           []string
 	// Reload asks for a new load of each key even where memory holds it.
 	Reload bool
+	// Peek asks for an answer from memory alone. It starts no load and no refresh: what memory does not have is answered
+	// with StatusAbsent. It goes before Reload.
+	Peek bool
 	// Takeover says that those who come before the receiver in the keys' order did not answer the sender.
 	Takeover bool
 	// Carried is what the sender's Config.Carry took from its caller's context.
@@ -152,4 +191,5 @@ const (
 	StatusLoadTimeout  Status = 4 // the load took longer than LoadTimeout, or than the request allowed
 	StatusEncodeFailed Status = 5 // the value could not be encoded
 	StatusTooLarge     Status = 6 // the value is larger than the transport carries
+	StatusAbsent       Status = 7 // memory has nothing that may be served; only in answer to a Peek
 )

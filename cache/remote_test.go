@@ -89,6 +89,8 @@ func (s *splitPeers) Owners(key string) iter.Seq[cache.Peer] {
 	return slices.Values([]cache.Peer{s.byLetter[key[:1]], nil})
 }
 
+func (s *splitPeers) Owner(key string) cache.Peer { return s.byLetter[key[:1]] }
+
 func TestGetManyAsksEachOwnerOnceAndAtTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer := func(addr string) *fakePeer {

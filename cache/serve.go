@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
 	"github.com/seed-0f2aaebe/fleetcache/singleflight"
@@ -13,6 +14,21 @@ import (
 // responder answers other instances. It looks in memory and joins or starts fills, and nothing else: it has no
 // way to ask who owns a key.
 type responder[K ~string, V any] struct{ c *Cache[K, V] }
+
+// Hit implements Responder.
+func (r responder[K, V]) Hit(version, key string) (a Answer, ok bool) {
+	c := r.c
+	if c.closed.Load() || version != c.cfg.Version {
+		return Answer{}, false
+	}
+	it := c.store.Hit(key, c.raw == nil)
+	if it == nil {
+		return Answer{}, false
+	}
+	c.count.served.Add(1)
+	c.count.servedHits.Add(1)
+	return c.answer(key, it, false), true
+}
 
 // Get implements Responder.
 func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(int, Answer)) error {
@@ -30,15 +46,14 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 		if err := c.check(key); err != nil {
 			return err
 		}
-		if !req.Reload {
-			if it, refresh := c.store.Get(key); it != nil {
-				if refresh {
-					c.refresh(ctx, memory.Fill, key) // for the one who asks, this instance is the owner
-				}
-				c.count.servedHits.Add(1)
-				deliver(i, c.answer(key, it, false))
-				continue
-			}
+		if it := c.inMemory(ctx, key, req); it != nil {
+			c.count.servedHits.Add(1)
+			deliver(i, c.answer(key, it, false))
+			continue
+		}
+		if req.Peek {
+			deliver(i, Answer{Status: StatusAbsent, Message: "not in memory"})
+			continue
 		}
 		missing, indexes = append(missing, key), append(indexes, i)
 	}
@@ -47,7 +62,7 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 	}
 	closed, left := false, false
 	h := how{reload: req.Reload, takeover: req.Takeover}
-	c.many(ctx, memory.Fill, missing, h, func(j int, it *item[V], err error) {
+	c.many(ctx, missing, h, func(j int, it *item[V], err error) {
 		switch {
 		case err == nil:
 			c.renew(missing[j], h)
@@ -67,6 +82,21 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 		return ctx.Err()
 	}
 	return nil
+}
+
+// inMemory returns the item of key that answers req, nil if there is none.
+func (c *Cache[K, V]) inMemory(ctx context.Context, key string, req *GetRequest) *item[V] {
+	switch {
+	case req.Peek:
+		return c.store.Peek(key, true)
+	case req.Reload:
+		return nil
+	}
+	it, refresh := c.store.Get(key)
+	if refresh {
+		c.refresh(ctx, memory.Fill, key) // for the one who asks, this instance is the owner
+	}
+	return it
 }
 
 // Fence implements Responder. Fences hold for every Version.
@@ -172,12 +202,13 @@ func failure(err error) Answer {
 	return a
 }
 
-// rawBytes returns what makes the encoding of a V that is string or []byte, else nil.
-func rawBytes[V any]() func(V) []byte {
-	switch any(*new(V)).(type) {
-	case string:
-		return any(func(v string) []byte { return []byte(v) }).(func(V) []byte)
-	case []byte:
+// rawBytes returns what makes the encoding of a V that is string or []byte and has no Codec of the program's, else nil.
+// The encoding is the value itself: nobody may change it.
+func rawBytes[V any](codec Codec[V]) func(V) []byte {
+	switch any(codec).(type) {
+	case stringCodec:
+		return any(func(v string) []byte { return unsafe.Slice(unsafe.StringData(v), len(v)) }).(func(V) []byte)
+	case sliceCodec:
 		return any(func(v []byte) []byte { return v }).(func(V) []byte)
 	}
 	return nil

@@ -29,7 +29,7 @@ import (
 // any other, and by a later process at the same address, and no clock is compared with another
 // machine's. The headers are checked before a byte of the body is read.
 //
-// Each frame of a reply is signed together with the request's HMAC and the frame's number in the reply,
+// A request for an upgrade is signed in the same way, see upgrade.go; what follows on the connection is not. Each frame of the reply to a POST is signed together with the request's HMAC and the frame's number in the reply,
 // and so is a refusal. The client takes nothing else.
 const (
 	headerTo        = "Fleetcache-To"
@@ -38,7 +38,7 @@ const (
 	headerAuth      = "Fleetcache-Auth"
 	headerChallenge = "Fleetcache-Challenge" // of a reply: a challenge, and how many seconds it lives
 	headerRefusal   = "Fleetcache-Refusal"   // of a 401: a refusal
-	headerProof     = "Fleetcache-Proof"     // of a 401: HMAC of the refusal
+	headerProof     = "Fleetcache-Proof"     // of a 401: HMAC of the refusal; of a 101: see upgrade.go
 )
 
 // A refusal is why a server does not take a request's credential.

@@ -94,12 +94,12 @@ func TestG11SessionsAreBounded(t *testing.T) {
 	if why := c.use(&first, now, 1, now); why != "" {
 		t.Fatal(why)
 	}
-	for range maxSessions + 10 {
+	for range maxSeen + 10 {
 		now++
 		ch := c.issue(now)
 		c.use(&ch, now, 1, now)
-		if len(c.sessions) > maxSessions {
-			t.Fatalf("%d sessions", len(c.sessions))
+		if len(c.seen) > maxSeen {
+			t.Fatalf("%d sessions", len(c.seen))
 		}
 	}
 	if why := c.use(&first, time.Second, 1, now); why != refusedExpired {
@@ -108,8 +108,8 @@ func TestG11SessionsAreBounded(t *testing.T) {
 	// Those that ran out make room without harm.
 	now += challengeLife
 	ch := c.issue(now)
-	if why := c.use(&ch, now, 1, now); why != "" || len(c.sessions) != 1 {
-		t.Errorf("%q, %d sessions are left", why, len(c.sessions))
+	if why := c.use(&ch, now, 1, now); why != "" || len(c.seen) != 1 {
+		t.Errorf("%q, %d sessions are left", why, len(c.seen))
 	}
 }
 
@@ -144,6 +144,9 @@ func directPair(t *testing.T, edit func(*Config)) (a, b *Pool, tap *wiretap) {
 	for _, p := range pools {
 		if err := p.Set(Member{URL: "http://a"}, Member{URL: "http://b"}); err != nil {
 			t.Fatal(err)
+		}
+		for _, pr := range p.view.Load().peers {
+			pr.byPost()
 		}
 	}
 	return pools[0], pools[1], tap
@@ -259,8 +262,8 @@ func TestG11SignedFieldsCannotBeChanged(t *testing.T) {
 			if r.Header.Get(headerAuth) == "" {
 				return tap.base.RoundTrip(r)
 			}
-			body, _ := io.ReadAll(r.Body)
-			m := tapped{r.URL.String(), r.Header.Clone(), body}
+			r, body := withBody(r)
+			m := tapped{r.Method, r.URL.String(), r.Header.Clone(), body}
 			change(&m)
 			return m.send(t, m.url), nil
 		})
@@ -297,7 +300,7 @@ func TestG11RefusesWithoutCredential(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, auth := range []string{"", "x", strings.Repeat("A", base64url.EncodedLen(authSize))} {
-			m := tapped{b.Self(), http.Header{"Content-Type": {contentType}, headerTo: {b.Self()}, headerFrom: {"http://x"},
+			m := tapped{http.MethodPost, b.Self(), http.Header{"Content-Type": {contentType}, headerTo: {b.Self()}, headerFrom: {"http://x"},
 				headerInstance: {strings.Repeat("00", 16)}}, body}
 			if auth != "" {
 				m.header.Set(headerAuth, auth)
@@ -334,7 +337,7 @@ func TestG11RefusesWithoutCredential(t *testing.T) {
 // A browser can be made to post, but not this type.
 func TestG11ContentTypeIsRequired(t *testing.T) {
 	n := newNode(t, func(c *Config) { c.Secret = nil; c.Insecure = true })
-	resp := tapped{header: http.Header{"Content-Type": {"text/plain"}}}.send(t, n.Self())
+	resp := tapped{method: http.MethodPost, header: http.Header{"Content-Type": {"text/plain"}}}.send(t, n.Self())
 	if resp.StatusCode != http.StatusUnsupportedMediaType {
 		t.Errorf("HTTP %d", resp.StatusCode)
 	}
@@ -382,7 +385,7 @@ func TestG11ReplyMustBeAuthentic(t *testing.T) {
 			w.Write(c.change(rec.Body.Bytes()))
 		})
 		delivered := 0
-		err := ab.Get(t.Context(), &cache.GetRequest{Cache: "c", Keys: []string{"k"}}, func(i int, a cache.Answer) {
+		err := ask(t.Context(), ab, &cache.GetRequest{Cache: "c", Keys: []string{"k"}}, func(i int, a cache.Answer) {
 			if string(a.Value) != "k" {
 				t.Errorf("%s: %q was delivered", name, a.Value)
 			}
@@ -410,7 +413,7 @@ func TestG11RefusalMustBeAuthentic(t *testing.T) {
 	b.handle(func(w http.ResponseWriter, r *http.Request) {
 		rec := httptest.NewRecorder()
 		b.Pool.ServeHTTP(rec, r)
-		if rec.Code == http.StatusOK {
+		if rec.Code == http.StatusOK && r.Method == http.MethodPost {
 			setChallenge(w.Header(), a.challenger.issue(0))
 			w.Header().Set(headerRefusal, string(refusedStale))
 		} else {

@@ -11,42 +11,49 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
-// A get of 1 KiB over the loopback, by so many callers at once:
+// A get over the loopback that the other instance answers from memory, by so many callers at once, on an upgraded
+// connection and by POST:
 //
-//	go test ./peers -run '^$' -bench Get -benchmem
-func BenchmarkGet(b *testing.B) {
-	for _, mode := range []string{"secret", "insecure"} {
-		for _, callers := range []int{1, 16, 64} {
-			b.Run(fmt.Sprintf("%s/callers=%d", mode, callers), func(b *testing.B) {
-				_, other, p := pair(b, func(c *Config) {
-					if mode == "insecure" {
-						c.Secret, c.Insecure = nil, true
-					}
-				})
-				value := bytes.Repeat([]byte("v"), 1<<10)
-				other.attach(b, responder{get: func(_ context.Context, q *cache.GetRequest, deliver func(int, cache.Answer)) error {
-					for i := range q.Keys {
-						deliver(i, cache.Answer{Value: value, TTL: time.Minute})
-					}
-					return nil
-				}})
-				b.ReportAllocs()
-				b.ResetTimer()
-				var wg sync.WaitGroup
-				for c := range callers {
-					wg.Go(func() {
-						for i := c; i < b.N; i += callers {
-							if _, err := get(context.Background(), p, "key"); err != nil {
-								b.Error(err)
-								return
-							}
-						}
-					})
-				}
-				wg.Wait()
-			})
+//	go test ./peers -run '^$' -bench Link -benchmem
+func BenchmarkLink(b *testing.B) {
+	for _, size := range []int{1 << 10, 64 << 10} {
+		for _, callers := range []int{1, 16, 64, 256} {
+			for way, pair := range map[string]pairing{"upgraded": upgradedPair, "post": pair} {
+				b.Run(fmt.Sprintf("size=%d/callers=%d/%s", size, callers, way), func(b *testing.B) { benchGet(b, pair, size, callers) })
+			}
 		}
 	}
+}
+
+func benchGet(b *testing.B, pair pairing, size, callers int) {
+	_, other, p := pair(b, nil)
+	value := bytes.Repeat([]byte("v"), size)
+	other.attach(b, responder{
+		hit: func(string, string) (cache.Answer, bool) { return cache.Answer{Value: value, TTL: time.Minute}, true },
+		get: func(_ context.Context, _ *cache.GetRequest, deliver func(int, cache.Answer)) error {
+			deliver(0, cache.Answer{Value: value, TTL: time.Minute})
+			return nil
+		},
+	})
+	mustAnswer(b, p, size)
+	b.ReportAllocs()
+	b.ResetTimer()
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			req := &cache.GetRequest{Cache: "c", Keys: []string{fmt.Sprint("key-", c)}}
+			for i := c; i < b.N; i += callers {
+				as := p.Get(req, 35*time.Second)
+				_, a, err := as.Next(context.Background())
+				as.Close()
+				if err != nil || len(a.Value) != size {
+					b.Errorf("%d bytes, %v", len(a.Value), err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // A call to a peer that is down.

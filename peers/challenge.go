@@ -12,8 +12,8 @@ const (
 	// challengeLife is how long a challenge is taken, by the clock of the server that gave it.
 	challengeLife = time.Minute
 
-	// maxSessions bounds the challenges that a server keeps the used numbers of: 2 KiB each.
-	maxSessions = 4096
+	// maxSeen bounds the challenges that a server keeps the used numbers of: 2 KiB each.
+	maxSeen = 4096
 
 	// windowSize is how far a number may be behind the highest that was used with its challenge. A
 	// request can be overtaken by as many while its connection is made: a third of
@@ -41,17 +41,17 @@ type challenger struct {
 	mu sync.Mutex
 	// mu guards the fields below.
 
-	// sessions are the challenges with which a genuine request has come, by their random bytes. A
+	// seen are the challenges with which a genuine request has come, by their random bytes. A
 	// challenge that is not there has been used with no number since floor.
-	sessions map[[challengeID]byte]*session
+	seen map[[challengeID]byte]*seenChallenge
 	// floor is when challenges were made that are not taken any more, as if they had run out.
 	floor time.Duration
 	// latest is the latest time that use was told of: it never goes back, whoever gets the lock first.
 	latest time.Duration
-	swept  time.Duration // when sessions that ran out were dropped
+	swept  time.Duration // when those that ran out were dropped
 }
 
-type session struct {
+type seenChallenge struct {
 	made time.Duration
 	used window
 }
@@ -59,7 +59,7 @@ type session struct {
 func newChallenger() *challenger {
 	var key [32]byte
 	rand.Read(key[:]) // never fails
-	return &challenger{key: newSigner(key[:]), sessions: map[[challengeID]byte]*session{}, floor: -1}
+	return &challenger{key: newSigner(key[:]), seen: map[[challengeID]byte]*seenChallenge{}, floor: -1}
 }
 
 // issue returns a new challenge. now is the time since the server's start, as in all methods.
@@ -97,14 +97,14 @@ func (c *challenger) use(ch *challenge, made time.Duration, number uint64, now t
 	if made <= c.floor || now-made >= challengeLife {
 		return refusedExpired
 	}
-	s := c.sessions[id]
+	s := c.seen[id]
 	if s == nil {
 		c.makeRoomLocked(now)
 		if made <= c.floor {
 			return refusedExpired
 		}
-		s = &session{made: made}
-		c.sessions[id] = s
+		s = &seenChallenge{made: made}
+		c.seen[id] = s
 	}
 	if !s.used.add(number) {
 		return refusedReplay
@@ -112,21 +112,21 @@ func (c *challenger) use(ch *challenge, made time.Duration, number uint64, now t
 	return ""
 }
 
-// makeRoomLocked drops sessions whose challenges have run out. If too many are left it drops all, and
+// makeRoomLocked drops challenges that have run out. If too many are left it drops all, and
 // takes none of the challenges that were made until now any more: their clients sign once more. To
 // drop some without that would let their requests be replayed.
 func (c *challenger) makeRoomLocked(now time.Duration) {
-	if len(c.sessions) < maxSessions && now-c.swept < challengeLife {
+	if len(c.seen) < maxSeen && now-c.swept < challengeLife {
 		return
 	}
 	c.swept = now
-	for id, s := range c.sessions {
+	for id, s := range c.seen {
 		if now-s.made >= challengeLife {
-			delete(c.sessions, id)
+			delete(c.seen, id)
 		}
 	}
-	if len(c.sessions) >= maxSessions {
-		clear(c.sessions)
+	if len(c.seen) >= maxSeen {
+		clear(c.seen)
 		c.floor = now
 	}
 }

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 // Limits and defaults. A zero field of a Config means the default of its name.
 const (
 	DefaultMaxConnsPerPeer = 256
+	DefaultMaxCallsPerPeer = 16384
 	DefaultMaxInFlight     = 4096
 	DefaultMaxValueBytes   = 64 << 20
 	DefaultDialTimeout     = 2 * time.Second
@@ -56,6 +58,11 @@ type Config struct {
 	// bytes or more. Each request and reply is authenticated with it. It never travels.
 	Secret []byte
 
+	// AcceptSecret is a second secret that others may use, so that the Secret can be replaced without an interruption: deploy
+	// the new one as AcceptSecret everywhere, then the new one as Secret and the old one as AcceptSecret, then
+	// the new one alone. It needs a Secret. Empty: none.
+	AcceptSecret []byte
+
 	// Client sends the requests, with the program's certificates for example. Its redirect
 	// policy and its Timeout are not used: redirects are not followed, and calls are bounded by their
 	// contexts and the Ping fields. If its Transport bounds the connections to a host, that must be
@@ -73,7 +80,11 @@ type Config struct {
 	// For tests, and networks where that is so anyway. It cannot be combined with Secret.
 	Insecure bool
 
-	// MaxConnsPerPeer bounds the Gets under way to one peer. Further ones wait for their turn, on
+	// MaxCallsPerPeer bounds the calls under way to one peer on an upgraded connection. Further ones wait for their turn, on
+	// their contexts. 0: DefaultMaxCallsPerPeer.
+	MaxCallsPerPeer int
+
+	// MaxConnsPerPeer bounds the Gets under way to one peer whose connections are not upgraded, each of which has a connection of its own. Further ones wait for their turn, on
 	// their contexts. 16 invalidations may be under way besides, which loads must not hold up, and a ping; the
 	// Pool's own Client has as many connections at the most.
 	// 0: DefaultMaxConnsPerPeer.
@@ -129,6 +140,7 @@ func (c Config) withDefaults() (Config, error) {
 		def, max int
 	}{
 		{"MaxConnsPerPeer", &c.MaxConnsPerPeer, DefaultMaxConnsPerPeer, maxInFlightToPeer},
+		{"MaxCallsPerPeer", &c.MaxCallsPerPeer, DefaultMaxCallsPerPeer, 1 << 20},
 		{"MaxInFlight", &c.MaxInFlight, DefaultMaxInFlight, 1 << 30},
 		{"MaxValueBytes", &c.MaxValueBytes, DefaultMaxValueBytes, MaxMaxValueBytes},
 	}
@@ -173,6 +185,12 @@ func (c *Config) checkCredential(bad func(format string, args ...any)) {
 	case len(c.Secret) > 0 && len(c.Secret) < MinSecret:
 		bad("Secret has %d bytes: use at least %d random ones", len(c.Secret), MinSecret)
 	}
+	switch n := len(c.AcceptSecret); {
+	case n > 0 && len(c.Secret) == 0:
+		bad("AcceptSecret is set, and Secret is not: set Secret as well")
+	case n > 0 && n < MinSecret:
+		bad("AcceptSecret has %d bytes: use at least %d random ones", n, MinSecret)
+	}
 }
 
 // tlsOnly says that certificates alone secure the fleet.
@@ -204,7 +222,7 @@ func (c *Config) client() (_ *http.Client, own bool) {
 		Transport: &http.Transport{
 			Proxy:                  nil, // members are near, and the environment's proxy is for the world
 			DialContext:            dialer.DialContext,
-			MaxConnsPerHost:        c.MaxConnsPerPeer + urgentConns + 1, // and one for pings
+			MaxConnsPerHost:        c.MaxConnsPerPeer + urgentConns + 4, // and some for pings and upgrades
 			MaxIdleConnsPerHost:    c.MaxConnsPerPeer + urgentConns + 1,
 			IdleConnTimeout:        90 * time.Second,
 			TLSHandshakeTimeout:    c.DialTimeout + 3*time.Second,
@@ -213,6 +231,33 @@ func (c *Config) client() (_ *http.Client, own bool) {
 		},
 	}, true
 }
+
+// upgrader returns a client for requests whose connections are to be upgraded, which is not possible with HTTP/2.
+func upgrader(c *http.Client) *http.Client {
+	t, ok := c.Transport.(*http.Transport)
+	if c.Transport == nil {
+		t, ok = http.DefaultTransport.(*http.Transport)
+	}
+	if !ok {
+		return c // it does what it can
+	}
+	t = t.Clone()
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	if t.TLSClientConfig != nil {
+		t.TLSClientConfig.NextProtos = []string{"http/1.1"} // of a copy
+	}
+	t.DisableKeepAlives = false
+	t.MaxConnsPerHost = 0
+	copied := *c
+	copied.Transport = t
+	return &copied
+}
+
+// upgradeTime bounds an attempt to upgrade a connection: two requests.
+func (c *Config) upgradeTime() time.Duration { return c.DialTimeout + 5*time.Second }
 
 // instanceID tells one running Pool from every other.
 type instanceID [16]byte

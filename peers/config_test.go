@@ -50,13 +50,13 @@ func TestNormalize(t *testing.T) {
 
 func TestNewNamesEveryBadField(t *testing.T) {
 	_, err := New(Config{
-		Self: "10.0.0.1:80", Secret: []byte("short"), Insecure: true, Weight: -1, MaxConnsPerPeer: -1,
+		Self: "10.0.0.1:80", Secret: []byte("short"), Insecure: true, Weight: -1, MaxConnsPerPeer: -1, MaxCallsPerPeer: -1,
 		MaxInFlight: -1, MaxValueBytes: MaxMaxValueBytes + 1, DialTimeout: -1, ReadTimeout: -1, PingAfter: -1, PingTimeout: -1,
 	})
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, field := range []string{"Self", "Insecure", "Weight", "MaxConnsPerPeer", "MaxInFlight", "MaxValueBytes", "DialTimeout", "ReadTimeout", "PingAfter", "PingTimeout"} {
+	for _, field := range []string{"Self", "Insecure", "Weight", "MaxConnsPerPeer", "MaxCallsPerPeer", "MaxInFlight", "MaxValueBytes", "DialTimeout", "ReadTimeout", "PingAfter", "PingTimeout"} {
 		if !strings.Contains(err.Error(), "Config."+field+" ") && !strings.Contains(err.Error(), "Config."+field+":") {
 			t.Errorf("%s is not named in: %v", field, err)
 		}
@@ -73,6 +73,8 @@ func TestG11NoCredentialIsAnError(t *testing.T) {
 	}{
 		"none":                       {Config{Self: "http://a"}, "Secret is empty"},
 		"none, https":                {Config{Self: "https://a"}, "Secret is empty"},
+		"second secret alone":        {Config{Self: "http://a", Insecure: true, AcceptSecret: testSecret}, "AcceptSecret is set, and Secret is not"},
+		"short second secret":        {Config{Self: "http://a", Secret: testSecret, AcceptSecret: make([]byte, 15)}, "AcceptSecret has 15 bytes"},
 		"short secret":               {Config{Self: "http://a", Secret: make([]byte, 15)}, "at least 16"},
 		"secret":                     {Config{Self: "http://a", Secret: make([]byte, 16)}, ""},
 		"insecure":                   {Config{Self: "http://a", Insecure: true}, ""},
@@ -165,8 +167,8 @@ func TestOwner(t *testing.T) {
 			if o != nil {
 				want = o.Addr()
 			}
-			if got := p.Owner(key); got != want {
-				t.Errorf("Owner is %s, the first of Owners is %s", got, want)
+			if got := p.OwnerURL(key); got != want || p.Owner(key) != o {
+				t.Errorf("Owner is %v, %s; the first of Owners is %s", p.Owner(key), got, want)
 			}
 			seen[want] = true
 			break
@@ -198,7 +200,9 @@ func TestOwnersAllocations(t *testing.T) {
 	}
 }
 
-func TestClose(t *testing.T) {
+func TestClose(t *testing.T) { bothWays(t, testClose) }
+
+func testClose(t *testing.T, pair pairing) {
 	a, b, ab := pair(t, nil)
 	b.attach(t, responder{})
 	mustGet(t, ab, "k")
@@ -218,7 +222,9 @@ func TestClose(t *testing.T) {
 }
 
 // Calls that are under way do not outlive the Pool.
-func TestCloseFailsCalls(t *testing.T) {
+func TestCloseFailsCalls(t *testing.T) { bothWays(t, testCloseFailsCalls) }
+
+func testCloseFailsCalls(t *testing.T, pair pairing) {
 	a, b, ab := pair(t, nil)
 	asked := make(chan struct{})
 	b.attach(t, responder{fence: func(r2 context.Context, _ *cache.FenceRequest) error {
@@ -233,7 +239,9 @@ func TestCloseFailsCalls(t *testing.T) {
 	wantErr(t, receive(t, done, "the call"), ErrClosed)
 }
 
-func TestAnsweringPoolIsClosed(t *testing.T) {
+func TestAnsweringPoolIsClosed(t *testing.T) { bothWays(t, testAnsweringPoolIsClosed) }
+
+func testAnsweringPoolIsClosed(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, nil)
 	b.attach(t, responder{})
 	mustGet(t, ab, "k")

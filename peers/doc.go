@@ -38,6 +38,5 @@
 //
 //   - A member is named by its URL, in one spelling on every instance. An instance that is reached
 //     under another name than its Config.Self refuses the request (ErrMisdirected).
-//   - Replacing the Secret means replacing the fleet: instances with different ones do not talk.
 //   - A Pool must be closed, or its goroutine stays.
 package peers

@@ -44,6 +44,9 @@ var (
 	// ErrBadRequest: the peer does not understand the request; it may run an older program.
 	ErrBadRequest = errors.New("peers: the request is not understood")
 
+	// ErrUnsupported: the peer's program is too old for the request.
+	ErrUnsupported = errors.New("peers: the instance does not support that")
+
 	// ErrFailed: something broke in the peer while it served the request.
 	ErrFailed = errors.New("peers: the instance failed")
 

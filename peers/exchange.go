@@ -39,10 +39,7 @@ func (p *peer) exchange(ctx context.Context, q *wire.Request, deliver func(int, 
 	if d, ok := ctx.Deadline(); ok {
 		q.Timeout = time.Until(d)
 	}
-	body, err := wire.AppendRequest(make([]byte, 0, sizeHint(q)), q)
-	if err == nil && len(body) > p.pool.maxRequest() {
-		err = fmt.Errorf("it has %d bytes, at most %d", len(body), p.pool.maxRequest())
-	}
+	body, err := p.body(q)
 	if err != nil {
 		return unknown, p.fault(ErrTooLarge, "was not sent the request", err)
 	}
@@ -63,6 +60,22 @@ func (p *peer) exchange(ctx context.Context, q *wire.Request, deliver func(int, 
 		}
 		return v, err
 	}
+}
+
+// body returns the body of a POST: a preface and a frame.
+func (p *peer) body(q *wire.Request) ([]byte, error) {
+	const room = 2 + wire.MaxFrameHead
+	b, err := wire.AppendRequest(make([]byte, room, room+sizeHint(q)), q)
+	if err == nil {
+		err = p.checkRequest(len(b) - room)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// What stands before the request is put before it once its length is known.
+	var head [room]byte
+	h := wire.AppendFrameHead(wire.AppendPreface(head[:0], false), wire.TypeRequest, 0, len(b)-room)
+	return b[room-copy(b[room-len(h):], h):], nil
 }
 
 func sizeHint(q *wire.Request) int {

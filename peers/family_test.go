@@ -29,8 +29,6 @@ func TestFamilyServeMuxRedirects(t *testing.T) {
 	}
 }
 
-func TestFamilyUnknownCache(t *testing.T) { TestG10UnknownCacheIsNotNotFound(t) }
-
 // No body, declared or not, makes an instance hold more than its limit.
 func TestFamilyUnboundedBodies(t *testing.T) {
 	b := newNode(t, func(c *Config) { c.MaxValueBytes = 1 << 10; c.Secret = nil; c.Insecure = true })
@@ -55,7 +53,7 @@ func TestFamilyUnboundedBodies(t *testing.T) {
 	}
 	b.handle(func(w http.ResponseWriter, r *http.Request) { // a reply without an end
 		w.Header().Set("Content-Type", contentType)
-		w.Write(wire.AppendFrameHead(wire.AppendPreface(nil, false), wire.TypeAnswer, 1<<40))
+		w.Write(wire.AppendFrameHead(wire.AppendPreface(nil, false), wire.TypeAnswer, 0, 1<<40))
 		for _, err := w.Write(make([]byte, 1<<20)); err == nil; _, err = w.Write(make([]byte, 1<<20)) {
 		}
 	})
@@ -95,8 +93,8 @@ func TestFamilyGarbageAnswer(t *testing.T) {
 	insecure := func(c *Config) { c.Secret = nil; c.Insecure = true }
 	_, b, ab := pair(t, insecure)
 	end := func(c wire.Code) []byte { return wire.AppendEnd(nil, wire.End{Code: c}) }
-	frame := func(typ byte, payload []byte) []byte {
-		return append(wire.AppendFrameHead(nil, typ, len(payload)), payload...)
+	frame := func(typ wire.Type, payload []byte) []byte {
+		return append(wire.AppendFrameHead(nil, typ, 0, len(payload)), payload...)
 	}
 	answer := func(i int) []byte { return frame(wire.TypeAnswer, wire.AppendAnswerHead(nil, i, &cache.Answer{})) }
 	ok := []byte{wire.Version, 0}

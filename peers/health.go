@@ -119,7 +119,21 @@ func (h *health) end(now time.Time, w *waiting, v verdict, err error) (down bool
 	defer h.mu.Unlock()
 	delete(h.calls, w)
 	// A call that was under way when the peer went down says nothing of how it is now.
-	if w.run != h.run || h.cause != nil {
+	if w.run != h.run {
+		return false
+	}
+	return h.noteLocked(now, v, err)
+}
+
+// note is end for what was found out without a call that begin knows. It reports whether the peer went down by it.
+func (h *health) note(now time.Time, v verdict, err error) (down bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.noteLocked(now, v, err)
+}
+
+func (h *health) noteLocked(now time.Time, v verdict, err error) (down bool) {
+	if h.cause != nil {
 		return false
 	}
 	switch v {
@@ -192,9 +206,9 @@ const (
 	forget             // nothing, until a call begins
 )
 
-// tick says what is to be done now. probes says whether pings to peers that are down may be sent.
-// The zero time stands for when a ping or a call ends.
-func (h *health) tick(now time.Time, probes bool) (t task, down bool, next time.Time) {
+// tick says what is to be done now. probes says whether pings to peers that are down may be sent, linked whether there
+// are upgraded connections to look after. The zero time stands for when a ping or a call ends.
+func (h *health) tick(now time.Time, probes, linked bool) (t task, down bool, next time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.pinging {
@@ -203,6 +217,8 @@ func (h *health) tick(now time.Time, probes bool) (t task, down bool, next time.
 	due := h.probeAt
 	down = h.cause != nil
 	switch {
+	case len(h.calls) == 0 && linked && !down && h.silentSince.IsZero():
+		return wait, false, time.Time{}
 	case len(h.calls) == 0 && (h.gone || !down && h.silentSince.IsZero()):
 		// A peer that left the view is not probed. Who still holds it, tries it again.
 		h.cause, h.watched, h.silentSince = nil, false, time.Time{}
@@ -256,6 +272,29 @@ func (h *health) state() (cause error, calls int, lastErr error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.cause, len(h.calls), h.lastErr
+}
+
+// downFor returns why the peer is down, nil if it is not.
+func (h *health) downFor() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cause
+}
+
+// watch reports whether the caller must hand the peer to the monitor.
+func (h *health) watch() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fresh := !h.watched
+	h.watched = true
+	return fresh
+}
+
+// left reports whether the peer has left the view.
+func (h *health) left() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.gone
 }
 
 // leave notes that the peer is not in the view any more.

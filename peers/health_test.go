@@ -80,7 +80,7 @@ func TestG8ProbesBackOff(t *testing.T) {
 	h.end(c.now, w, final, errTest)
 	low := minBackoff
 	for range 10 {
-		task, down, next := h.tick(c.now, true)
+		task, down, next := h.tick(c.now, true, false)
 		if task != wait || !down {
 			t.Fatalf("task %v, down %v", task, down)
 		}
@@ -91,24 +91,24 @@ func TestG8ProbesBackOff(t *testing.T) {
 			t.Fatalf("a call is let through while it is down: %v", err)
 		}
 		c.now = next
-		if task, _, _ := h.tick(c.now, false); task != wait {
+		if task, _, _ := h.tick(c.now, false, false); task != wait {
 			t.Fatal("a probe is sent though too many are")
 		}
-		if task, _, _ := h.tick(c.now, true); task != ping {
+		if task, _, _ := h.tick(c.now, true, false); task != ping {
 			t.Fatalf("no probe is sent when it is due")
 		}
-		if task, _, _ := h.tick(c.now, true); task != wait {
+		if task, _, _ := h.tick(c.now, true, false); task != wait {
 			t.Fatal("two probes at once")
 		}
 		h.pong(c.now, errTest)
 		low = min(2*low, maxBackoff)
 	}
 	c.forward(time.Minute)
-	h.tick(c.now, true)
+	h.tick(c.now, true, false)
 	if up, _ := h.pong(c.now, nil); !up {
 		t.Error("one pong does not bring it back")
 	}
-	if task, _, _ := h.tick(c.now, true); task != forget {
+	if task, _, _ := h.tick(c.now, true, false); task != forget {
 		t.Error("it is looked after though nobody waits")
 	}
 }
@@ -118,18 +118,18 @@ func TestG5SilenceIsPinged(t *testing.T) {
 	_, cause := h.call(t, c.now)
 	w, _ := h.call(t, c.now)
 	h.heard(c.forward(900 * time.Millisecond))
-	if task, _, next := h.tick(c.forward(500*time.Millisecond), true); task != wait || next.Sub(c.now) != 500*time.Millisecond {
+	if task, _, next := h.tick(c.forward(500*time.Millisecond), true, false); task != wait || next.Sub(c.now) != 500*time.Millisecond {
 		t.Fatalf("%v, %v: what was heard does not count", task, next.Sub(c.now))
 	}
 	// A caller that gave up does not make the silence end.
 	h.end(c.now, w, unknown, nil)
-	if task, _, _ := h.tick(c.forward(500*time.Millisecond), true); task != ping {
+	if task, _, _ := h.tick(c.forward(500*time.Millisecond), true, false); task != ping {
 		t.Fatal("silence is not pinged")
 	}
 	if _, down := h.pong(c.forward(time.Millisecond), nil); down {
 		t.Fatal("a pong takes it down")
 	}
-	if task, _, _ := h.tick(c.forward(time.Second), true); task != ping {
+	if task, _, _ := h.tick(c.forward(time.Second), true, false); task != ping {
 		t.Fatal("the next silence is not pinged")
 	}
 	// A ping that is lost while other things are heard is no sign.
@@ -137,7 +137,7 @@ func TestG5SilenceIsPinged(t *testing.T) {
 	if _, down := h.pong(c.forward(time.Millisecond), errTest); down {
 		t.Fatal("a lost ping takes down a peer that answers")
 	}
-	if task, _, _ := h.tick(c.forward(time.Second), true); task != ping {
+	if task, _, _ := h.tick(c.forward(time.Second), true, false); task != ping {
 		t.Fatal("the third silence is not pinged")
 	}
 	if _, down := h.pong(c.forward(time.Millisecond), errTest); !down {
@@ -153,7 +153,7 @@ func TestG5ShortDeadlinesArePinged(t *testing.T) {
 		w, _ := h.call(t, c.now)
 		h.end(c.forward(100*time.Millisecond), w, unknown, context.DeadlineExceeded)
 	}
-	if task, _, _ := h.tick(c.now, true); task != ping {
+	if task, _, _ := h.tick(c.now, true, false); task != ping {
 		t.Error("calls that all gave up do not lead to a ping")
 	}
 }
@@ -168,7 +168,7 @@ func TestG8LeavingPeerFinishesItsCalls(t *testing.T) {
 			t.Fatalf("%v: it is up", why)
 		}
 		for range 3 {
-			if task, _, _ := h.tick(c.forward(time.Minute), true); task != ping {
+			if task, _, _ := h.tick(c.forward(time.Minute), true, false); task != ping {
 				t.Fatalf("%v: it is not probed", why)
 			}
 			h.pong(c.now, why)
@@ -176,13 +176,15 @@ func TestG8LeavingPeerFinishesItsCalls(t *testing.T) {
 		if cause() != nil {
 			t.Errorf("%v: a call that it took was cancelled: %v", why, cause())
 		}
-		h.tick(c.forward(time.Minute), true)
+		h.tick(c.forward(time.Minute), true, false)
 		h.pong(c.now, errTest)
 		wantErr(t, cause(), ErrPeerDown, errTest)
 	}
 }
 
-func TestG8ClosedPoolFinishesItsCalls(t *testing.T) {
+func TestG8ClosedPoolFinishesItsCalls(t *testing.T) { bothWays(t, testG8ClosedPoolFinishesItsCalls) }
+
+func testG8ClosedPoolFinishesItsCalls(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, quick)
 	asked, release := make(chan struct{}), make(chan struct{})
 	b.attach(t, responder{fence: func(context.Context, *cache.FenceRequest) error { close(asked); <-release; return nil }})
@@ -205,7 +207,7 @@ func TestPeersThatLeaveAreNotProbed(t *testing.T) {
 	w, _ := h.call(t, c.now)
 	h.end(c.now, w, final, errTest)
 	h.leave()
-	if task, _, _ := h.tick(c.forward(time.Hour), true); task != forget {
+	if task, _, _ := h.tick(c.forward(time.Hour), true, false); task != forget {
 		t.Error("a peer that left is probed")
 	}
 	h.call(t, c.now) // who holds it still, may try
@@ -295,7 +297,9 @@ func TestG8TimeoutsOfTheTransport(t *testing.T) {
 	}
 }
 
-func TestG8NobodyListens(t *testing.T) {
+func TestG8NobodyListens(t *testing.T) { bothWays(t, testG8NobodyListens) }
+
+func testG8NobodyListens(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, nil)
 	b.kill()
 	_, err := get(t.Context(), ab, "k")

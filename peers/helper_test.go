@@ -1,15 +1,12 @@
 package peers
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,9 +30,14 @@ type node struct {
 	// handler, if it is set, takes the Pool's place.
 	handler atomic.Pointer[http.HandlerFunc]
 	over    chan struct{}
+	// upgrades lets connections be upgraded; else something in between takes the header away.
+	upgrades atomic.Bool
 }
 
 func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !n.upgrades.Load() {
+		r.Header.Del("Upgrade")
+	}
 	if h := n.handler.Load(); h != nil {
 		(*h)(w, r)
 		return
@@ -66,15 +68,23 @@ func (n *node) hang() {
 func (n *node) kill() {
 	n.srv.Listener.Close()
 	n.srv.CloseClientConnections()
+	for _, s := range n.allSessions() { // which the server does not know any more
+		s.stop(io.EOF)
+	}
 }
 
 // newNode starts an instance with the test's Secret. edit changes its Config before.
 func newNode(t testing.TB, edit func(*Config)) *node {
 	t.Helper()
+	n := newUnstarted()
+	n.start(t, "http://", edit)
+	return n
+}
+
+func newUnstarted() *node {
 	n := &node{over: make(chan struct{})}
 	n.srv = httptest.NewUnstartedServer(n)
 	n.srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
-	n.start(t, "http://", edit)
 	return n
 }
 
@@ -132,18 +142,20 @@ func (n *node) to(t testing.TB, other string) *peer {
 	return p
 }
 
-func pair(t testing.TB, edit func(*Config)) (a, b *node, ab *peer) {
-	t.Helper()
-	nodes := newNodes(t, 2, edit)
-	return nodes[0], nodes[1], nodes[0].to(t, nodes[1].Self())
-}
-
 // responder is a cache.Responder made of functions; nil ones succeed, and get answers each key with itself.
 type responder struct {
+	hit     func(version, key string) (cache.Answer, bool)
 	get     func(context.Context, *cache.GetRequest, func(int, cache.Answer)) error
 	fence   func(context.Context, *cache.FenceRequest) error
 	release func(context.Context, *cache.ReleaseRequest) error
 	store   func(context.Context, *cache.StoreRequest) error
+}
+
+func (r responder) Hit(version, key string) (a cache.Answer, ok bool) {
+	if r.hit != nil {
+		return r.hit(version, key)
+	}
+	return a, false
 }
 
 func (r responder) Get(ctx context.Context, q *cache.GetRequest, deliver func(int, cache.Answer)) error {
@@ -185,31 +197,60 @@ func (n *node) attach(t testing.TB, r cache.Responder) {
 }
 
 // get asks p for keys of the cache "c" and returns the answers.
-func get(ctx context.Context, p cache.Responder, keys ...string) ([]cache.Answer, error) {
+func get(ctx context.Context, p cache.Peer, keys ...string) ([]cache.Answer, error) {
 	answers := make([]cache.Answer, len(keys))
-	err := p.Get(ctx, &cache.GetRequest{Cache: "c", Keys: keys}, func(i int, a cache.Answer) { answers[i] = a })
+	err := ask(ctx, p, &cache.GetRequest{Cache: "c", Keys: keys}, func(i int, a cache.Answer) { answers[i] = a })
 	return answers, err
 }
 
+// ask makes a call and hands its answers to deliver.
+func ask(ctx context.Context, p cache.Peer, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+	timeout := cache.Forever
+	if d, ok := ctx.Deadline(); ok {
+		timeout = time.Until(d)
+	}
+	as := p.Get(req, timeout)
+	defer as.Close()
+	for {
+		i, a, err := as.Next(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		deliver(i, a)
+	}
+}
+
 // verbs are all calls that a peer has.
-var verbs = map[string]func(context.Context, cache.Responder) error{
-	"get": func(ctx context.Context, p cache.Responder) error { _, err := get(ctx, p, "k"); return err },
-	"fence": func(ctx context.Context, p cache.Responder) error {
+var verbs = map[string]func(context.Context, cache.Peer) error{
+	"get": func(ctx context.Context, p cache.Peer) error { _, err := get(ctx, p, "k"); return err },
+	"fence": func(ctx context.Context, p cache.Peer) error {
 		return p.Fence(ctx, &cache.FenceRequest{Cache: "c", ID: 1, Keys: []string{"k"}, Hold: time.Second})
 	},
-	"release": func(ctx context.Context, p cache.Responder) error {
+	"release": func(ctx context.Context, p cache.Peer) error {
 		return p.Release(ctx, &cache.ReleaseRequest{Cache: "c", ID: 1, Keys: []string{"k"}})
 	},
-	"store": func(ctx context.Context, p cache.Responder) error {
+	"store": func(ctx context.Context, p cache.Peer) error {
 		return p.Store(ctx, &cache.StoreRequest{Cache: "c", Key: "k", Value: []byte("v"), TTL: time.Minute})
 	},
 }
 
-func mustGet(t testing.TB, p cache.Responder, key string) {
+func mustGet(t testing.TB, p cache.Peer, key string) {
 	t.Helper()
 	a, err := get(t.Context(), p, key)
 	if err != nil || string(a[0].Value) != key {
 		t.Fatalf("get %q: %q, %v", key, a[0].Value, err)
+	}
+}
+
+// mustAnswer gets a value of that size.
+func mustAnswer(t testing.TB, p cache.Peer, size int) {
+	t.Helper()
+	a, err := get(t.Context(), p, "k")
+	if err != nil || len(a[0].Value) != size {
+		t.Fatalf("%d bytes, %v", len(a[0].Value), err)
 	}
 }
 
@@ -243,70 +284,4 @@ func until(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("still waiting for %s", what)
 		}
 	}
-}
-
-// A wiretap is an http.RoundTripper that keeps what passes.
-type wiretap struct {
-	base http.RoundTripper
-
-	mu sync.Mutex
-	// mu guards all.
-	all []tapped
-}
-
-type tapped struct {
-	url    string
-	header http.Header
-	body   []byte
-}
-
-func (w *wiretap) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, _ := io.ReadAll(r.Body)
-	w.mu.Lock()
-	w.all = append(w.all, tapped{r.URL.String(), r.Header.Clone(), body})
-	w.mu.Unlock()
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return w.base.RoundTrip(r)
-}
-
-// last returns the last request that passed.
-func (w *wiretap) last() tapped {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.all[len(w.all)-1]
-}
-
-// send posts what was tapped to url, byte by byte the same.
-func (m tapped) send(t testing.TB, url string) *http.Response {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(m.body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header = m.header.Clone()
-	return do(t, req)
-}
-
-// do sends a request on a connection of its own.
-func do(t testing.TB, req *http.Request) *http.Response {
-	t.Helper()
-	req.Close = true
-	tr := &http.Transport{DisableKeepAlives: true}
-	defer tr.CloseIdleConnections()
-	resp, err := tr.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, _ := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp
-}
-
-// newTransport returns a transport that ends with the test.
-func newTransport(t testing.TB) *http.Transport {
-	tr := &http.Transport{DialContext: (&net.Dialer{Timeout: time.Second}).DialContext}
-	t.Cleanup(tr.CloseIdleConnections)
-	return tr
 }

@@ -21,7 +21,9 @@ func limits(c *Config) {
 	c.MaxValueBytes, c.MaxInFlight, c.ReadTimeout = 1<<10, 1, 200*time.Millisecond
 }
 
-func TestG11LimitsValue(t *testing.T) {
+func TestG11LimitsValue(t *testing.T) { bothWays(t, testG11LimitsValue) }
+
+func testG11LimitsValue(t *testing.T, pair pairing) {
 	a, b, ab := pair(t, limits)
 	b.attach(t, responder{get: func(_ context.Context, q *cache.GetRequest, deliver func(int, cache.Answer)) error {
 		for i, k := range q.Keys {
@@ -59,7 +61,9 @@ func TestG11LimitsLowerLimitOfTheTwo(t *testing.T) {
 	}
 }
 
-func TestG11LimitsRequest(t *testing.T) {
+func TestG11LimitsRequest(t *testing.T) { bothWays(t, testG11LimitsRequest) }
+
+func testG11LimitsRequest(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, limits)
 	var got atomic.Int64
 	b.attach(t, responder{get: func(_ context.Context, q *cache.GetRequest, deliver func(int, cache.Answer)) error {
@@ -76,20 +80,24 @@ func TestG11LimitsRequest(t *testing.T) {
 		t.Errorf("a request that is too long was sent: %v", err)
 	}
 	seen := map[int]bool{} // a get becomes several
-	err = ab.Get(t.Context(), &cache.GetRequest{Cache: "c", Keys: long}, func(i int, _ cache.Answer) { seen[i] = true })
+	err = ask(t.Context(), ab, &cache.GetRequest{Cache: "c", Keys: long}, func(i int, _ cache.Answer) { seen[i] = true })
 	if err != nil || len(seen) != len(long) || got.Load() < 2 {
 		t.Errorf("%d answers from %d requests, %v", len(seen), got.Load(), err)
 	}
 }
 
-func TestG11LimitsCarried(t *testing.T) {
+func TestG11LimitsCarried(t *testing.T) { bothWays(t, testG11LimitsCarried) }
+
+func testG11LimitsCarried(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, limits)
 	b.attach(t, responder{})
-	err := ab.Get(t.Context(), &cache.GetRequest{Cache: "c", Keys: []string{"k"}, Carried: map[string]string{"k": strings.Repeat("x", wire.MaxCarriedBytes)}}, nil)
+	err := ask(t.Context(), ab, &cache.GetRequest{Cache: "c", Keys: []string{"k"}, Carried: map[string]string{"k": strings.Repeat("x", wire.MaxCarriedBytes)}}, nil)
 	wantErr(t, err, ErrTooLarge)
 }
 
-func TestG11LimitsInFlight(t *testing.T) {
+func TestG11LimitsInFlight(t *testing.T) { bothWays(t, testG11LimitsInFlight) }
+
+func testG11LimitsInFlight(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, limits)
 	asked, release := make(chan struct{}), make(chan struct{})
 	b.attach(t, responder{fence: func(context.Context, *cache.FenceRequest) error { close(asked); <-release; return nil }})

@@ -29,10 +29,11 @@ func (l *loopback) count(key string) *atomic.Int64 {
 }
 
 // newLoopback makes n instances that load by calling load.
-func newLoopback(t *testing.T, n int, load func(ctx context.Context, key string) (string, error)) *loopback {
+func newLoopback(t *testing.T, n int, upgraded bool, load func(ctx context.Context, key string) (string, error)) *loopback {
 	t.Helper()
 	l := &loopback{nodes: newNodes(t, n, quick)}
 	for _, node := range l.nodes {
+		node.upgrades.Store(upgraded)
 		c, err := cache.New(cache.Config[string, string]{
 			Name:  "loopback",
 			Peers: node,
@@ -45,16 +46,33 @@ func newLoopback(t *testing.T, n int, load func(ctx context.Context, key string)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { c.Close() })
+		t.Cleanup(func() {
+			c.Close()
+			for _, s := range node.Stats().Peers {
+				if s.Transport == "upgraded" && !upgraded || s.Transport == "post" && upgraded {
+					t.Errorf("%s is asked by way of %q: %s", s.URL, s.Transport, s.NotUpgraded)
+				}
+			}
+		})
 		l.caches = append(l.caches, c)
 	}
 	return l
 }
 
+// eitherWay runs test with instances that ask each other by POST, and with instances whose connections are upgraded.
+func eitherWay(t *testing.T, test func(t *testing.T, upgraded bool)) {
+	t.Helper()
+	for name, upgraded := range map[string]bool{"post": false, "upgraded": true} {
+		t.Run(name, func(t *testing.T) { test(t, upgraded) })
+	}
+}
+
 func echo(_ context.Context, key string) (string, error) { return "value of " + key, nil }
 
-func TestG1OverLoopback(t *testing.T) {
-	l := newLoopback(t, 3, echo)
+func TestG1OverLoopback(t *testing.T) { eitherWay(t, testG1OverLoopback) }
+
+func testG1OverLoopback(t *testing.T, upgraded bool) {
+	l := newLoopback(t, 3, upgraded, echo)
 	var wg sync.WaitGroup
 	for i, c := range l.caches {
 		for range 8 {
@@ -85,17 +103,19 @@ func TestG1OverLoopback(t *testing.T) {
 // ownedBy returns a key that node i owns.
 func (l *loopback) ownedBy(i int) string {
 	for n := 0; ; n++ {
-		if key := "key-" + strconv.Itoa(n); l.nodes[0].Owner(key) == l.nodes[i].Self() {
+		if key := "key-" + strconv.Itoa(n); l.nodes[0].OwnerURL(key) == l.nodes[i].Self() {
 			return key
 		}
 	}
 }
 
 // A client that leaves is one waiter; when the last one leaves, the load across the hop ends.
-func TestG2OverLoopback(t *testing.T) {
+func TestG2OverLoopback(t *testing.T) { eitherWay(t, testG2OverLoopback) }
+
+func testG2OverLoopback(t *testing.T, upgraded bool) {
 	began, ended := make(chan struct{}, 10), make(chan error, 10)
 	release := make(chan struct{})
-	l := newLoopback(t, 3, func(ctx context.Context, key string) (string, error) {
+	l := newLoopback(t, 3, upgraded, func(ctx context.Context, key string) (string, error) {
 		began <- struct{}{}
 		select {
 		case <-release:
@@ -137,8 +157,10 @@ func TestG2OverLoopback(t *testing.T) {
 	}
 }
 
-func TestG3OverLoopback(t *testing.T) {
-	l := newLoopback(t, 2, func(context.Context, string) (string, error) { panic("bang") })
+func TestG3OverLoopback(t *testing.T) { eitherWay(t, testG3OverLoopback) }
+
+func testG3OverLoopback(t *testing.T, upgraded bool) {
+	l := newLoopback(t, 2, upgraded, func(context.Context, string) (string, error) { panic("bang") })
 	_, err := l.caches[1].Get(t.Context(), l.ownedBy(0))
 	var re *cache.RemoteError
 	if !errors.As(err, &re) || re.Status != cache.StatusLoadPanicked || re.Peer != l.nodes[0].Self() {
@@ -147,10 +169,12 @@ func TestG3OverLoopback(t *testing.T) {
 }
 
 // Readers everywhere, and a writer whose Removes return: none of them may read what it removed.
-func TestG4OverLoopback(t *testing.T) {
+func TestG4OverLoopback(t *testing.T) { eitherWay(t, testG4OverLoopback) }
+
+func testG4OverLoopback(t *testing.T, upgraded bool) {
 	var versions [5]atomic.Int64 // of the origin
 	var floors [5]atomic.Int64   // what a Get that begins now must not be older than
-	l := newLoopback(t, 3, func(_ context.Context, key string) (string, error) {
+	l := newLoopback(t, 3, upgraded, func(_ context.Context, key string) (string, error) {
 		n, err := strconv.Atoi(key)
 		if err != nil {
 			return "", err
@@ -207,8 +231,10 @@ func TestG4OverLoopback(t *testing.T) {
 	}
 }
 
-func TestG8OverLoopback(t *testing.T) {
-	l := newLoopback(t, 3, echo)
+func TestG8OverLoopback(t *testing.T) { eitherWay(t, testG8OverLoopback) }
+
+func testG8OverLoopback(t *testing.T, upgraded bool) {
+	l := newLoopback(t, 3, upgraded, echo)
 	var keys []string
 	for n := range 60 {
 		keys = append(keys, "key-"+strconv.Itoa(n))
@@ -231,7 +257,7 @@ func TestG8OverLoopback(t *testing.T) {
 	orphans := 0
 	for _, key := range keys {
 		allowed := int64(1)
-		if l.nodes[0].Owner(key) == l.nodes[2].Self() {
+		if l.nodes[0].OwnerURL(key) == l.nodes[2].Self() {
 			allowed = 2
 			orphans++
 		}

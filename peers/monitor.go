@@ -81,13 +81,17 @@ func (m *monitor) run(ctx context.Context) {
 		now := time.Now()
 		var next time.Time
 		watched = slices.DeleteFunc(watched, func(p *peer) bool {
-			task, down, due := p.health.tick(now, len(probes) < maxProbes)
+			linkDue, linked := p.tickLinks()
+			task, down, due := p.health.tick(now, len(probes) < maxProbes, linked)
+			if linkDue > 0 {
+				sooner(&next, now.Add(linkDue))
+			}
 			switch task {
 			case forget:
 				return true
 			case wait:
-				if !due.IsZero() && (next.IsZero() || due.Before(next)) {
-					next = due
+				if !due.IsZero() {
+					sooner(&next, due)
 				}
 			case ping:
 				if down {
@@ -110,6 +114,13 @@ func (m *monitor) run(ctx context.Context) {
 	}
 }
 
+// sooner makes next no later than due. The zero time stands for never.
+func sooner(next *time.Time, due time.Time) {
+	if next.IsZero() || due.Before(*next) {
+		*next = due
+	}
+}
+
 func (m *monitor) ping(ctx context.Context, p *peer) {
 	ctx, cancel := context.WithTimeout(ctx, m.pingTimeout)
 	defer cancel()
@@ -122,7 +133,8 @@ func (m *monitor) ping(ctx context.Context, p *peer) {
 	switch {
 	case up:
 		p.pool.log.Warn("peers: peer is up again", "peer", p.url)
+		p.isBack()
 	case down:
-		p.pool.log.Warn("peers: peer is down", "peer", p.url, "error", err)
+		p.wentDown(err)
 	}
 }

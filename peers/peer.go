@@ -18,8 +18,10 @@ type peer struct {
 	pool   *Pool
 	url    string
 	health health
-	slots  chan struct{} // one element for each Get under way
-	urgent chan struct{} // one element for each call under way that is no Get: loads must not hold it up
+	link   atomic.Pointer[link] // for new calls; nil if there is none
+	way    way
+	slots  chan struct{} // one element for each Get by POST under way
+	urgent chan struct{} // one element for each POST under way that is no Get: loads must not hold it up
 	epochs epochs
 
 	// grant is the challenge to sign the next request with, nil if there is none. Each is
@@ -49,7 +51,7 @@ func newPeer(p *Pool, url string) *peer {
 
 func (p *peer) Addr() string { return p.url }
 
-// urgentConns is how many calls that are no Gets may be under way to a peer.
+// urgentConns is how many POSTs that are no Gets may be under way to a peer.
 const urgentConns = 16
 
 const (
@@ -58,13 +60,51 @@ const (
 	getKeyBytes = minRequestBytes / 2
 )
 
-func (p *peer) Get(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+// Get implements cache.Peer. On a link it takes no goroutine.
+func (p *peer) Get(req *cache.GetRequest, timeout time.Duration) cache.Answers {
+	p.calls.Add(1)
+	if l := p.link.Load(); l != nil && len(firstKeys(req.Keys)) == len(req.Keys) {
+		if c := l.get(req, timeout); c != nil {
+			return c
+		}
+	}
+	return cache.GoGet(p.get, req, timeout)
+}
+
+// get begins a call on the link, if that takes one.
+func (l *link) get(req *cache.GetRequest, timeout time.Duration) *call {
+	q := wire.Request{Verb: wire.Get, Get: req, Timeout: timeout, MaxValue: uint64(l.p.pool.cfg.MaxValueBytes)}
+	if need := needs(&q); l.features&need != need {
+		return nil
+	}
+	c, err := newCall(l.p, &q)
+	if err != nil {
+		return nil
+	}
+	if !l.start(c, timeout) {
+		c.release()
+		return nil
+	}
+	return c
+}
+
+// getAgain is get for keys that were asked for on a link that broke.
+func (p *peer) getAgain(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+	q := &wire.Request{Verb: wire.Get, Get: req, MaxValue: uint64(p.pool.cfg.MaxValueBytes)}
+	err := p.callOnce(ctx, q, deliver)
+	if err != nil {
+		p.failures.Add(1)
+	}
+	return err
+}
+
+// get asks for keys and waits for all answers.
+func (p *peer) get(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
 	part := *req
 	for first := 0; first < len(req.Keys); first += len(part.Keys) {
 		part.Keys = firstKeys(req.Keys[first:])
 		q := &wire.Request{Verb: wire.Get, Get: &part, MaxValue: uint64(p.pool.cfg.MaxValueBytes)}
-		err := p.call(ctx, q, func(i int, a cache.Answer) { deliver(first+i, a) })
-		if err != nil {
+		if err := p.call(ctx, q, func(i int, a cache.Answer) { deliver(first+i, a) }); err != nil {
 			return err
 		}
 	}
@@ -84,60 +124,27 @@ func firstKeys(keys []string) []string {
 
 // Fence, unlike Get, is one request however many keys there are, or an error: its ID stands for all of them.
 func (p *peer) Fence(ctx context.Context, req *cache.FenceRequest) error {
-	return p.call(ctx, &wire.Request{Verb: wire.Fence, Fence: req}, nil)
+	return p.counted(ctx, &wire.Request{Verb: wire.Fence, Fence: req})
 }
 
 func (p *peer) Release(ctx context.Context, req *cache.ReleaseRequest) error {
-	return p.call(ctx, &wire.Request{Verb: wire.Release, Release: req}, nil)
+	return p.counted(ctx, &wire.Request{Verb: wire.Release, Release: req})
 }
 
 func (p *peer) Store(ctx context.Context, req *cache.StoreRequest) error {
 	if max := p.pool.cfg.MaxValueBytes; len(req.Value) > max {
 		return p.fault(ErrTooLarge, fmt.Sprintf("was not sent the value, which has %d bytes: Config.MaxValueBytes is %d", len(req.Value), max), nil)
 	}
-	return p.call(ctx, &wire.Request{Verb: wire.Store, Store: req}, nil)
+	return p.counted(ctx, &wire.Request{Verb: wire.Store, Store: req})
 }
 
-// call sends q and hands each answer to deliver. It returns when the reply has ended, the peer goes
-// down, or ctx ends.
-//
-// This is the seam between what is asked of a peer and how it travels: exchange makes one POST of a
-// request, and a connection that carries many requests at once would take its place.
-func (p *peer) call(ctx context.Context, q *wire.Request, deliver func(int, cache.Answer)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// counted makes a call that has no answers.
+func (p *peer) counted(ctx context.Context, q *wire.Request) error {
 	p.calls.Add(1)
-	callCtx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	w, watch, err := p.health.begin(time.Now(), cancel)
-	if err != nil {
-		p.failures.Add(1)
-		return err
-	}
-	if watch && !p.pool.monitor.watch(p) {
-		p.close()
-	}
-	ended := false
-	defer func() {
-		if !ended { // deliver panicked
-			p.health.end(time.Now(), w, unknown, nil)
-		}
-	}()
-	v, err := p.inSlot(callCtx, q, deliver)
-	ended = true
-	if err != nil {
-		v, err = whose(ctx, callCtx, v, err)
-		p.failures.Add(1)
-	}
-	if p.health.end(time.Now(), w, v, err) {
-		p.pool.log.Warn("peers: peer is down", "peer", p.url, "error", err)
-		p.pool.monitor.poke()
-	}
-	return err
+	return p.call(ctx, q, func(int, cache.Answer) {})
 }
 
-// inSlot sends q when fewer than Config.MaxConnsPerPeer other Gets are under way, or fewer than urgentConns
+// inSlot sends q by POST when fewer than Config.MaxConnsPerPeer other Gets are under way, or fewer than urgentConns
 // other invalidations.
 func (p *peer) inSlot(ctx context.Context, q *wire.Request, deliver func(int, cache.Answer)) (verdict, error) {
 	slots := p.urgent
@@ -188,7 +195,26 @@ func (p *peer) ping(ctx context.Context, timeout time.Duration) error {
 
 // close makes every call fail, now and from now on.
 func (p *peer) close() {
-	p.health.close(p.fault(ErrClosed, "is not asked any more: this instance's Pool is closed", nil))
+	err := p.closedError()
+	p.health.close(err)
+	p.way.mu.Lock()
+	p.way.closed = true
+	p.way.mu.Unlock()
+	for _, l := range p.links() {
+		l.fail(err)
+	}
+}
+
+func (p *peer) closedError() *Error {
+	return p.fault(ErrClosed, "is not asked any more: this instance's Pool is closed", nil)
+}
+
+// checkRequest returns an error if a request of so many bytes is more than a Pool takes.
+func (p *peer) checkRequest(n int) error {
+	if limit := p.pool.maxRequest(); n > limit {
+		return fmt.Errorf("it has %d bytes, at most %d", n, limit)
+	}
+	return nil
 }
 
 func (p *peer) fault(kind error, detail string, cause error) *Error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -25,21 +26,32 @@ type Pool struct {
 	log        *slog.Logger
 	client     *http.Client
 	ownClient  bool
-	signer     *signer // of the Secret; nil if there is none
-	tlsOnly    bool    // certificates are the only credential
+	signer     *signer      // of the Secret; nil if there is none
+	accepted   []*signer    // of the Secrets that others may use
+	upgrader   *http.Client // for connections that are to be upgraded
+	features   wire.Features
+	tlsOnly    bool // certificates are the only credential
 	challenger *challenger
 	started    time.Time
 
 	view     atomic.Pointer[view]
-	attached sync.Map // name of a cache -> *attachment
+	attached atomic.Pointer[map[string]*attachment] // by the caches' names; immutable
 	closed   atomic.Bool
+	draining atomic.Bool
 	traffic  traffic
 
 	monitor *monitor
+	ctx     context.Context // ends with the Pool
 	stop    context.CancelFunc
 	stopped chan struct{} // closed when the monitor has ended
 
-	setMu sync.Mutex // makes Sets one after the other
+	setMu sync.Mutex // makes Sets one after the other, and Attaches
+
+	sessionMu sync.Mutex
+	// sessionMu guards the fields below. It is taken alone.
+
+	sessions []*session            // in the order in which they came
+	servers  map[*http.Server]bool // that tell when they shut down
 }
 
 // A view is who is there, and who owns what. It is immutable; Set replaces it.
@@ -75,20 +87,27 @@ func New(cfg Config) (*Pool, error) {
 		started:    time.Now(),
 		monitor:    newMonitor(cfg.PingTimeout),
 		stopped:    make(chan struct{}),
+		features:   wire.AllFeatures,
+		servers:    make(map[*http.Server]bool),
 	}
+	p.attached.Store(new(map[string]*attachment))
 	if len(cfg.Secret) > 0 {
 		p.signer = newSigner(cfg.Secret)
+		p.accepted = append(p.accepted, p.signer)
+		if len(cfg.AcceptSecret) > 0 {
+			p.accepted = append(p.accepted, newSigner(cfg.AcceptSecret))
+		}
 	}
-	p.cfg.Secret = nil // which nobody needs any more
+	p.cfg.Secret, p.cfg.AcceptSecret = nil, nil // which nobody needs any more
 	p.client, p.ownClient = cfg.client()
+	p.upgrader = upgrader(p.client)
 	if err := p.Set(); err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	p.stop = stop
+	p.ctx, p.stop = context.WithCancel(context.Background())
 	go func() {
 		defer close(p.stopped)
-		p.monitor.run(ctx)
+		p.monitor.run(p.ctx)
 	}()
 	return p, nil
 }
@@ -135,6 +154,7 @@ func (p *Pool) Set(members ...Member) error {
 	for url, pr := range old.peers {
 		if v.peers[url] == nil {
 			pr.health.leave()
+			p.monitor.poke()
 		}
 	}
 	if old.table.Epoch() != table.Epoch() {
@@ -178,11 +198,16 @@ func (p *Pool) place(members []Member) ([]ring.Member, error) {
 
 // Close ends the Pool: calls to peers that are under way and all later ones fail with ErrClosed, and requests
 // of other instances are answered so that they stop asking. Requests that are being served
-// run on. It closes the idle connections of the Pool's own Client, and waits a second at most, for pings to
+// run on, and their connections are closed after the last one. It closes the idle connections of the Pool's own Client, and waits a second at most, for pings to
 // end. Closing again does nothing. The error is nil.
 func (p *Pool) Close() error {
+	p.sessionMu.Lock()
 	p.closed.Store(true)
+	p.sessionMu.Unlock()
 	p.stop()
+	for _, s := range p.allSessions() {
+		s.goAway(true)
+	}
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {
@@ -191,9 +216,36 @@ func (p *Pool) Close() error {
 	}
 	if p.ownClient {
 		p.client.CloseIdleConnections()
+		p.upgrader.CloseIdleConnections()
 	}
 	return nil
 }
+
+// Drain takes this instance out of service in good order: it tells the clients of all upgraded connections to begin no more calls
+// here, upgrades no more connections, and waits until what was asked has been answered, or ctx ends: then it returns ctx's
+// error. Requests are served on, and this instance's own calls go on; Close ends both.
+//
+// An http.Server's Shutdown does not know of upgraded connections. It makes the Pool tell its clients, but does not wait for
+// what they have asked, so call Drain after Shutdown, which keeps new requests out, and then Close.
+func (p *Pool) Drain(ctx context.Context) error {
+	p.draining.Store(true)
+	for _, s := range p.allSessions() {
+		s.goAway(false)
+	}
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	for p.traffic.inFlight.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// drainTick is how often Drain looks.
+const drainTick = 5 * time.Millisecond
 
 // Attach implements cache.Peers: r answers what other instances ask of the cache called name, until
 // detach is called. It fails if the name is taken or the Pool is closed.
@@ -204,11 +256,39 @@ func (p *Pool) Attach(name string, r cache.Responder) (detach func(), err error)
 	case len(name) > wire.MaxName:
 		return nil, fmt.Errorf("peers: the cache's name has %d bytes: use at most %d", len(name), wire.MaxName)
 	}
+	p.setMu.Lock()
+	defer p.setMu.Unlock()
 	a := &attachment{r}
-	if _, taken := p.attached.LoadOrStore(name, a); taken {
+	if p.attachment(name) != nil {
 		return nil, fmt.Errorf("peers: a cache called %q is attached already: give each cache a Name of its own, or close the other one first", name)
 	}
-	return func() { p.attached.CompareAndDelete(name, a) }, nil
+	attached := maps.Clone(*p.attached.Load())
+	if attached == nil {
+		attached = make(map[string]*attachment)
+	}
+	attached[name] = a
+	p.attached.Store(&attached)
+	return func() { p.detach(name, a) }, nil
+}
+
+func (p *Pool) detach(name string, a *attachment) {
+	p.setMu.Lock()
+	defer p.setMu.Unlock()
+	if p.attachment(name) != a {
+		return
+	}
+	attached := maps.Clone(*p.attached.Load())
+	delete(attached, name)
+	p.attached.Store(&attached)
+}
+
+// attachment returns what answers for the cache called name, nil if there is none. It does not keep name.
+func (p *Pool) attachment(name string) *attachment { return (*p.attached.Load())[name] }
+
+// Owner implements cache.Peers.
+func (p *Pool) Owner(key string) cache.Peer {
+	v := p.view.Load()
+	return v.byRank[v.table.Owner(key)]
 }
 
 // Owners implements cache.Peers. The order is that of the view at the time of the call.
@@ -233,8 +313,8 @@ func (p *Pool) Self() string { return p.self }
 // agree on the owner of every key.
 func (p *Pool) Epoch() uint64 { return p.view.Load().table.Epoch() }
 
-// Owner returns the URL of the instance that owns key, for people to read. It may be down.
-func (p *Pool) Owner(key string) string {
+// OwnerURL returns the URL of the instance that owns key, for people to read. It may be down.
+func (p *Pool) OwnerURL(key string) string {
 	t := p.view.Load().table
 	return t.Member(t.Owner(key)).ID
 }

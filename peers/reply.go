@@ -51,10 +51,12 @@ func (r *replyReader) frames(q *wire.Request, deliver func(int, cache.Answer), s
 	keys := 0
 	if q.Verb == wire.Get {
 		keys = len(q.Get.Keys)
+	} else if q.Verb == wire.Stats {
+		keys = 1
 	}
 	limit := q.MaxValue + wire.AnswerOverhead
 	done := make([]bool, keys)
-	for left := keys; ; left-- {
+	for left := keys; ; {
 		f, err := r.next(limit, signed)
 		if err != nil {
 			var e *Error
@@ -66,31 +68,37 @@ func (r *replyReader) frames(q *wire.Request, deliver func(int, cache.Answer), s
 		r.heard()
 		switch f.Type {
 		case wire.TypeAnswer:
-			i, a, err := wire.DecodeAnswer(f.Payload, keys)
-			if err == nil && done[i] {
-				err = fmt.Errorf("answer: key %d was answered twice", i)
+			k, err := wire.DecodeAnswer(f.Payload)
+			if err == nil && (k.Index >= keys || done[k.Index]) {
+				err = fmt.Errorf("answer: key %d of %d was not asked for, or answered twice", k.Index, keys)
 			}
 			if err != nil {
 				return failed, r.broken(err)
 			}
-			done[i] = true
-			deliver(i, a)
+			done[k.Index] = true
+			left--
+			deliver(k.Index, k.Answer)
+			if k.Last {
+				return r.end(wire.End{Epoch: k.Epoch}, left)
+			}
 		case wire.TypeEnd:
-			return r.end(f.Payload, left)
-		default:
-			return failed, r.broken(fmt.Errorf("reply: unknown frame %d; does the instance run a newer program?", f.Type))
-		}
+			e, err := wire.DecodeEnd(f.Payload)
+			if err != nil {
+				return failed, r.broken(err)
+			}
+			return r.end(e, left)
+		} // others are skipped
 	}
 }
 
 // next returns the next frame, if it is genuine.
 func (r *replyReader) next(limit uint64, signed bool) (wire.Frame, error) {
-	f, err := wire.ReadFrame(r.br, limit, signed)
+	f, signature, err := wire.ReadFrame(r.br, limit, signed)
 	if err != nil || !r.signed {
 		return f, err
 	}
-	want := r.p.pool.signer.frame(&r.req, r.seq, f.Type, nil, f.Payload)
-	if !hmac.Equal(f.Signature, want[:]) {
+	want := r.p.pool.signer.frame(&r.req, r.seq, byte(f.Type), nil, f.Payload)
+	if !hmac.Equal(signature, want[:]) {
 		return f, r.p.fault(ErrNotAuthentic, "sent a reply that is not signed with the Secret: was it changed on the way, or has another program its address?", nil)
 	}
 	r.seq++
@@ -98,17 +106,13 @@ func (r *replyReader) next(limit uint64, signed bool) (wire.Frame, error) {
 }
 
 // end returns what a reply says that ended with left keys unanswered.
-func (r *replyReader) end(payload []byte, left int) (verdict, error) {
-	e, err := wire.DecodeEnd(payload)
-	if err == nil {
-		// This also lets the connection be used again.
-		if n, rerr := r.br.Read(make([]byte, 1)); n > 0 {
-			err = errors.New("reply: something follows its end")
-		} else if rerr != io.EOF {
-			err = rerr
-		}
+func (r *replyReader) end(e wire.End, left int) (verdict, error) {
+	// This also lets the connection be used again.
+	n, err := r.br.Read(make([]byte, 1))
+	if n > 0 {
+		err = errors.New("reply: something follows its end")
 	}
-	if err != nil {
+	if err != io.EOF {
 		return failed, r.broken(err)
 	}
 	p := r.p
@@ -168,6 +172,8 @@ func (p *peer) codeError(e wire.End) (verdict, error) {
 		return fault(final, ErrSelf, "is this instance itself, whose Self is %s: list one address per instance", p.pool.self)
 	case wire.Closed:
 		return fault(final, ErrClosed, "is shutting down")
+	case wire.Unsupported:
+		return fault(answered, ErrUnsupported, "does not support what it is asked for (it runs an older program)%s", said)
 	case wire.Timeout:
 		return answered, &Error{Peer: p.url, Kind: context.DeadlineExceeded, Detail: "ran out of the time that the request had"}
 	}

@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -28,7 +27,8 @@ type replyWriter struct {
 	pool *Pool
 	w    http.ResponseWriter
 	rc   *http.ResponseController
-	req  *mac // what the request was signed with; nil: nothing is signed
+	sign *signer // nil: nothing is signed
+	req  *mac    // what the request was signed with
 
 	mu sync.Mutex
 	// mu guards the fields below, against late, and is held while the reply is written. After
@@ -47,9 +47,9 @@ type replyWriter struct {
 	failed   bool // the client is gone; nothing more is written
 }
 
-func newReplyWriter(p *Pool, w http.ResponseWriter, rc *http.ResponseController, req *mac) *replyWriter {
-	rw := &replyWriter{pool: p, w: w, rc: rc, req: req, pooled: buffers.Get().(*[]byte)}
-	rw.buf = wire.AppendPreface((*rw.pooled)[:0], req != nil)
+func newReplyWriter(p *Pool, w http.ResponseWriter, rc *http.ResponseController, in *incoming) *replyWriter {
+	rw := &replyWriter{pool: p, w: w, rc: rc, sign: in.signer, req: in.mac, pooled: buffers.Get().(*[]byte)}
+	rw.buf = wire.AppendPreface((*rw.pooled)[:0], rw.sign != nil)
 	return rw
 }
 
@@ -58,20 +58,14 @@ func (w *replyWriter) expect(answers int, maxValue uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.left = answers
-	w.maxValue = min(maxValue, uint64(w.pool.cfg.MaxValueBytes))
+	w.maxValue = maxValue
 }
 
 // answer appends the answer to the key number i.
 func (w *replyWriter) answer(i int, a cache.Answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if a.Status != cache.StatusOK {
-		a.Value = nil
-	}
-	if uint64(len(a.Value)) > w.maxValue {
-		a = cache.Answer{Status: cache.StatusTooLarge, Message: fmt.Sprintf(
-			"the value has %d bytes and peers.Config.MaxValueBytes, of the instance that asks or of the one that answers, is %d: raise it on every instance", len(a.Value), w.maxValue)}
-	}
+	fit(&a, w.maxValue, w.pool.cfg.MaxValueBytes)
 	w.left--
 	w.head = wire.AppendAnswerHead(w.head[:0], i, &a)
 	w.frameLocked(wire.TypeAnswer, w.head, a.Value)
@@ -125,8 +119,8 @@ func (w *replyWriter) end(e wire.End) {
 }
 
 // frameLocked appends a frame with the payload head and tail. A long tail is not copied.
-func (w *replyWriter) frameLocked(typ byte, head, tail []byte) {
-	w.buf = wire.AppendFrameHead(w.buf, typ, len(head)+len(tail))
+func (w *replyWriter) frameLocked(typ wire.Type, head, tail []byte) {
+	w.buf = wire.AppendFrameHead(w.buf, typ, 0, len(head)+len(tail))
 	w.buf = append(w.buf, head...)
 	if len(tail) < bufferSize {
 		w.buf = append(w.buf, tail...)
@@ -138,8 +132,8 @@ func (w *replyWriter) frameLocked(typ byte, head, tail []byte) {
 			part = part[n:]
 		}
 	}
-	if w.req != nil {
-		m := w.pool.signer.frame(w.req, w.seq, typ, head, tail)
+	if w.sign != nil {
+		m := w.sign.frame(w.req, w.seq, byte(typ), head, tail)
 		w.buf = append(w.buf, m[:]...)
 	}
 	w.seq++

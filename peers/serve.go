@@ -24,6 +24,9 @@ func (p *Pool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		p.servePost(w, r)
 	case http.MethodGet, http.MethodHead:
+		if r.Method == http.MethodGet && hasToken(r.Header, "Upgrade", upgradeToken) && p.serveUpgrade(w, r) {
+			return
+		}
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
 		h.Set("Cache-Control", "no-store")
@@ -49,13 +52,13 @@ func (p *Pool) servePost(w http.ResponseWriter, r *http.Request) {
 	}
 	in, why := p.admit(r)
 	if why != "" {
-		p.refuse(w, why, in.mac)
+		p.refuse(w, why, &in)
 		return
 	}
 	if in.mac != nil && p.now()-in.made > challengeLife/2 {
 		setChallenge(w.Header(), p.challenger.issue(p.now()))
 	}
-	reply := newReplyWriter(p, w, rc, in.mac)
+	reply := newReplyWriter(p, w, rc, &in)
 	code, message := p.serve(reply, r, &in.credential)
 	reply.end(wire.End{Code: code, Epoch: p.Epoch(), Message: message})
 }
@@ -63,8 +66,9 @@ func (p *Pool) servePost(w http.ResponseWriter, r *http.Request) {
 // incoming is what is known of a request before its body is read.
 type incoming struct {
 	credential
-	mac  *mac          // what it was signed with, be it right or not; nil if nothing is signed
-	made time.Duration // when its challenge was
+	signer *signer       // the Secret that it is signed with; nil if it is not known to be
+	mac    *mac          // what it was signed with
+	made   time.Duration // when its challenge was
 }
 
 // admit looks whether r has the fleet's credential.
@@ -88,15 +92,18 @@ func (p *Pool) admit(r *http.Request) (in incoming, why refusal) {
 	if !ok || !hasID {
 		return in, refusedUnsigned
 	}
-	in.mac = &got
-	if want := p.signer.request(&in.credential); !hmac.Equal(got[:], want[:]) {
+	for _, sg := range p.accepted { // compare with all: how long it takes says nothing
+		if want := sg.request(&in.credential); hmac.Equal(got[:], want[:]) {
+			in.signer, in.mac = sg, &got
+		}
+	}
+	if in.signer == nil {
 		p.warn("a request was refused that is signed with another Secret", r)
-		in.mac = nil // it proves nothing to whoever made it up
 		return in, refusedSecret
 	}
 	if in.made, ok = p.challenger.check(&in.challenge); !ok {
 		if in.to != p.self {
-			in.mac = nil // that this instance did not execute it says nothing of the one it was for
+			in.signer = nil // that this instance did not execute it says nothing of the one it was for
 		}
 		return in, refusedStale
 	}
@@ -112,7 +119,7 @@ func decodeHex(dst []byte, value string) bool {
 }
 
 // refuse answers a request that does not have the credential. Nothing was executed of it.
-func (p *Pool) refuse(w http.ResponseWriter, why refusal, m *mac) {
+func (p *Pool) refuse(w http.ResponseWriter, why refusal, in *incoming) {
 	if why == refusedUnsigned || why == refusedStale || why == refusedExpired {
 		p.traffic.challenged.Add(1)
 	} else {
@@ -124,8 +131,8 @@ func (p *Pool) refuse(w http.ResponseWriter, why refusal, m *mac) {
 	if p.signer != nil && why != refusedCertificate {
 		ch := p.challenger.issue(p.now())
 		setChallenge(h, ch)
-		if m != nil {
-			proof := p.signer.refusal(m, why, &ch)
+		if in.signer != nil {
+			proof := in.signer.refusal(in.mac, why, &ch)
 			h.Set(headerProof, base64url.EncodeToString(proof[:]))
 		}
 	}
@@ -174,18 +181,36 @@ func (p *Pool) serve(reply *replyWriter, r *http.Request, c *credential) (wire.C
 		t.rejectedGarbage.Add(1)
 		return wire.BadRequest, "the body is not the one that was signed"
 	}
-	q, err := wire.DecodeRequest(body)
+	payload, err := wire.RequestFrame(body)
+	var q *wire.Request
+	if err == nil {
+		q, err = wire.DecodeRequest(payload)
+	}
 	if err != nil {
 		t.rejectedGarbage.Add(1)
+		if errors.Is(err, wire.ErrUnsupported) {
+			return wire.Unsupported, err.Error()
+		}
 		return wire.BadRequest, err.Error()
 	}
-	if pr := p.view.Load().peers[c.from]; pr != nil {
-		pr.epochs.note(p, pr.url, q.Epoch)
-	} else {
-		t.strangers.noteStranger(p, c.from, q.Epoch)
-	}
+	p.noteEpoch(c.from, q.Epoch)
 	t.served.Add(1)
-	return p.execute(r.Context(), reply, q)
+	switch q.Verb {
+	case wire.Get:
+		reply.expect(len(q.Get.Keys), q.MaxValue)
+	case wire.Stats:
+		reply.expect(1, uint64(p.cfg.MaxValueBytes))
+	}
+	return p.execute(r.Context(), q, reply.answer)
+}
+
+// noteEpoch compares the epoch that came with a request with this instance's.
+func (p *Pool) noteEpoch(from string, epoch uint64) {
+	if pr := p.view.Load().peers[from]; pr != nil {
+		pr.epochs.note(p, pr.url, epoch)
+	} else {
+		p.traffic.strangers.noteStranger(p, from, epoch)
+	}
 }
 
 // readBody reads a body into memory that is its caller's.
@@ -218,14 +243,17 @@ func (p *Pool) readBody(w http.ResponseWriter, r *http.Request) ([]byte, wire.Co
 	}
 }
 
-// execute hands q to the cache that it is for.
-func (p *Pool) execute(ctx context.Context, reply *replyWriter, q *wire.Request) (code wire.Code, message string) {
-	if q.Verb == wire.Ping {
+// execute hands q to the cache that it is for. The codes are of the reply's end.
+func (p *Pool) execute(ctx context.Context, q *wire.Request, deliver func(int, cache.Answer)) (code wire.Code, message string) {
+	switch q.Verb {
+	case wire.Ping:
 		return wire.OK, ""
+	case wire.Stats:
+		return p.tellStats(deliver)
 	}
 	name := cacheOf(q)
-	a, ok := p.attached.Load(name)
-	if !ok {
+	a := p.attachment(name)
+	if a == nil {
 		return wire.UnknownCache, ""
 	}
 	if q.Timeout != cache.Forever {
@@ -240,7 +268,7 @@ func (p *Pool) execute(ctx context.Context, reply *replyWriter, q *wire.Request)
 			code, message = wire.Failed, fmt.Sprintf("panic: %v", v)
 		}
 	}()
-	return codeOf(ctx, respond(ctx, a.(*attachment).r, reply, q))
+	return codeOf(ctx, respond(ctx, a.r, q, deliver))
 }
 
 func cacheOf(q *wire.Request) string {
@@ -255,11 +283,10 @@ func cacheOf(q *wire.Request) string {
 	return q.Store.Cache
 }
 
-func respond(ctx context.Context, r cache.Responder, reply *replyWriter, q *wire.Request) error {
+func respond(ctx context.Context, r cache.Responder, q *wire.Request, deliver func(int, cache.Answer)) error {
 	switch q.Verb {
 	case wire.Get:
-		reply.expect(len(q.Get.Keys), q.MaxValue)
-		return r.Get(ctx, q.Get, reply.answer)
+		return r.Get(ctx, q.Get, deliver)
 	case wire.Fence:
 		return r.Fence(ctx, q.Fence)
 	case wire.Release:
@@ -277,7 +304,7 @@ func codeOf(ctx context.Context, err error) (wire.Code, string) {
 		return wire.UnknownCache, ""
 	case errors.Is(err, cache.ErrVersionMismatch):
 		return wire.VersionMismatch, err.Error()
-	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+	case (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) && ctx.Err() != nil:
 		return wire.Timeout, err.Error()
 	}
 	return wire.Failed, err.Error()

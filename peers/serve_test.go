@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -25,7 +24,9 @@ import (
 var anyKeys = []string{"", ".", "..", "/", "a b", "a+b", "a%20b", "a//b", "a/../b", "?", "#", "\xff\xfe", "\x00", "ü", "\n\r", strings.Repeat("x", cache.MaxKeyBytes)}
 
 // Keys and values are any bytes, and nothing of them is in a URL or a header.
-func TestG12AnyBytes(t *testing.T) {
+func TestG12AnyBytes(t *testing.T) { bothWays(t, testG12AnyBytes) }
+
+func testG12AnyBytes(t *testing.T, pair pairing) {
 	a, b, ab := pair(t, nil)
 	tap := &wiretap{base: a.client.Transport}
 	a.client.Transport = tap
@@ -59,7 +60,9 @@ func TestG12AnyBytes(t *testing.T) {
 	}
 }
 
-func TestG10UnknownCacheIsNotNotFound(t *testing.T) {
+func TestG10UnknownCacheIsNotNotFound(t *testing.T) { bothWays(t, testG10UnknownCacheIsNotNotFound) }
+
+func testG10UnknownCacheIsNotNotFound(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, nil)
 	if _, err := b.Attach("another", responder{}); err != nil {
 		t.Fatal(err)
@@ -75,7 +78,9 @@ func TestG10UnknownCacheIsNotNotFound(t *testing.T) {
 	}
 }
 
-func TestG10VersionMismatch(t *testing.T) {
+func TestG10VersionMismatch(t *testing.T) { bothWays(t, testG10VersionMismatch) }
+
+func testG10VersionMismatch(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, nil)
 	b.attach(t, responder{
 		get: func(_ context.Context, q *cache.GetRequest, _ func(int, cache.Answer)) error {
@@ -129,9 +134,11 @@ func TestMisdirected(t *testing.T) {
 	}
 }
 
-func TestG3PanicOfAResponder(t *testing.T) {
-	var log bytes.Buffer
-	_, b, ab := pair(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+func TestG3PanicOfAResponder(t *testing.T) { bothWays(t, testG3PanicOfAResponder) }
+
+func testG3PanicOfAResponder(t *testing.T, pair pairing) {
+	var log logbook
+	_, b, ab := pair(t, func(c *Config) { c.Logger = log.logger() })
 	for _, v := range []any{"a bug", http.ErrAbortHandler, errors.New("x")} {
 		detach, err := b.Attach("c", responder{get: func(_ context.Context, _ *cache.GetRequest, deliver func(int, cache.Answer)) error {
 			deliver(0, cache.Answer{Value: []byte("early")})
@@ -153,14 +160,15 @@ func TestG3PanicOfAResponder(t *testing.T) {
 	if s := b.Stats(); s.Panics != 3 {
 		t.Errorf("%+v", s)
 	}
-	b.srv.Close() // so that nobody writes to log any more
 	if !strings.Contains(log.String(), "a bug") {
 		t.Errorf("the panic is not logged: %s", log.String())
 	}
 }
 
 // A disconnect ends the request's context at the other side, and nobody else's.
-func TestG2DisconnectIsOneWaiter(t *testing.T) {
+func TestG2DisconnectIsOneWaiter(t *testing.T) { bothWays(t, testG2DisconnectIsOneWaiter) }
+
+func testG2DisconnectIsOneWaiter(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, nil)
 	type seen struct{ ctx context.Context }
 	asked, release := make(chan seen, 2), make(chan struct{})
@@ -200,7 +208,9 @@ func TestG2DisconnectIsOneWaiter(t *testing.T) {
 }
 
 // A read deadline for the body must not end the context while the request is served.
-func TestG2SlowLoadOutlivesReadTimeout(t *testing.T) {
+func TestG2SlowLoadOutlivesReadTimeout(t *testing.T) { bothWays(t, testG2SlowLoadOutlivesReadTimeout) }
+
+func testG2SlowLoadOutlivesReadTimeout(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, func(c *Config) { c.ReadTimeout = 20 * time.Millisecond; quick(c) })
 	b.attach(t, responder{get: func(ctx context.Context, _ *cache.GetRequest, deliver func(int, cache.Answer)) error {
 		select {
@@ -214,7 +224,9 @@ func TestG2SlowLoadOutlivesReadTimeout(t *testing.T) {
 }
 
 // Answers arrive when they are ready, not when all are.
-func TestAnswersArriveOneByOne(t *testing.T) {
+func TestAnswersArriveOneByOne(t *testing.T) { bothWays(t, testAnswersArriveOneByOne) }
+
+func testAnswersArriveOneByOne(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, nil)
 	first := make(chan struct{})
 	b.attach(t, responder{get: func(ctx context.Context, q *cache.GetRequest, deliver func(int, cache.Answer)) error {
@@ -232,7 +244,7 @@ func TestAnswersArriveOneByOne(t *testing.T) {
 	defer cancel()
 	var order []int
 	var values []string
-	err := ab.Get(ctx, &cache.GetRequest{Cache: "c", Keys: []string{"a", "b", "c"}}, func(i int, a cache.Answer) {
+	err := ask(ctx, ab, &cache.GetRequest{Cache: "c", Keys: []string{"a", "b", "c"}}, func(i int, a cache.Answer) {
 		order, values = append(order, i), append(values, string(a.Value))
 		if len(order) == 1 {
 			close(first)
@@ -244,7 +256,9 @@ func TestAnswersArriveOneByOne(t *testing.T) {
 }
 
 // What a caller got stays as it is.
-func TestValuesAreTheCallers(t *testing.T) {
+func TestValuesAreTheCallers(t *testing.T) { bothWays(t, testValuesAreTheCallers) }
+
+func testValuesAreTheCallers(t *testing.T, pair pairing) {
 	_, b, ab := pair(t, nil)
 	b.attach(t, responder{})
 	answers, err := get(t.Context(), ab, "first", "second")
@@ -260,7 +274,9 @@ func TestValuesAreTheCallers(t *testing.T) {
 	}
 }
 
-func TestEpochsAreCompared(t *testing.T) {
+func TestEpochsAreCompared(t *testing.T) { bothWays(t, testEpochsAreCompared) }
+
+func testEpochsAreCompared(t *testing.T, pair pairing) {
 	a, b, ab := pair(t, nil)
 	b.attach(t, responder{})
 	mustGet(t, ab, "k")

@@ -10,11 +10,9 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"io"
-	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -78,22 +76,24 @@ func (a *authority) client(t *testing.T, certs ...tls.Certificate) *http.Client 
 
 func (a *authority) node(t *testing.T, clientAuth tls.ClientAuthType, edit func(*Config)) *node {
 	t.Helper()
-	n := &node{over: make(chan struct{})}
-	n.srv = httptest.NewUnstartedServer(n)
-	n.srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	n := newUnstarted()
 	n.srv.TLS = &tls.Config{Certificates: []tls.Certificate{a.issue(t, "server")}, ClientAuth: clientAuth, ClientCAs: a.pool}
 	n.start(t, "https://", edit)
 	return n
 }
 
-func TestG11mTLS(t *testing.T) {
+func TestG11mTLS(t *testing.T) { eitherWay(t, testG11mTLS) }
+
+func testG11mTLS(t *testing.T, upgraded bool) {
 	ca, stranger := newAuthority(t), newAuthority(t)
 	good, bad := ca.issue(t, "a"), stranger.issue(t, "a")
 	mtls := func(c *Config) { c.Secret = nil; c.Client = ca.client(t, good) }
 	b := ca.node(t, tls.VerifyClientCertIfGiven, mtls)
 	b.attach(t, responder{})
+	b.upgrades.Store(upgraded)
 	strict := ca.node(t, tls.RequireAndVerifyClientCert, mtls)
 	strict.attach(t, responder{})
+	strict.upgrades.Store(upgraded)
 	for _, c := range []struct {
 		name   string
 		client *http.Client
@@ -124,7 +124,9 @@ func TestG11mTLS(t *testing.T) {
 }
 
 // Authorize decides, and what it says is not told to the sender.
-func TestG11Authorize(t *testing.T) {
+func TestG11Authorize(t *testing.T) { eitherWay(t, testG11Authorize) }
+
+func testG11Authorize(t *testing.T, upgraded bool) {
 	ca := newAuthority(t)
 	onlyA := func(r *http.Request) error {
 		if len(r.TLS.VerifiedChains) == 0 || r.TLS.VerifiedChains[0][0].Subject.CommonName != "a" {
@@ -134,6 +136,7 @@ func TestG11Authorize(t *testing.T) {
 	}
 	b := ca.node(t, tls.VerifyClientCertIfGiven, func(c *Config) { c.Secret = nil; c.Authorize = onlyA })
 	b.attach(t, responder{})
+	b.upgrades.Store(upgraded)
 	for name, want := range map[string]error{"a": nil, "b": ErrUnauthorized} {
 		a := ca.node(t, tls.RequireAnyClientCert, func(c *Config) { c.Secret = nil; c.Client = ca.client(t, ca.issue(t, name)) })
 		if err := a.Set(Member{URL: b.Self()}); err != nil {
@@ -158,7 +161,9 @@ func TestG11Authorize(t *testing.T) {
 }
 
 // A secret and certificates together: both are needed.
-func TestG11SecretAndTLS(t *testing.T) {
+func TestG11SecretAndTLS(t *testing.T) { eitherWay(t, testG11SecretAndTLS) }
+
+func testG11SecretAndTLS(t *testing.T, upgraded bool) {
 	ca := newAuthority(t)
 	cert := ca.issue(t, "a")
 	authorize := func(r *http.Request) error {
@@ -169,6 +174,7 @@ func TestG11SecretAndTLS(t *testing.T) {
 	}
 	b := ca.node(t, tls.VerifyClientCertIfGiven, func(c *Config) { c.Authorize = authorize })
 	b.attach(t, responder{})
+	b.upgrades.Store(upgraded)
 	for name, c := range map[string]struct {
 		edit func(*Config)
 		want error

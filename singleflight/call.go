@@ -49,109 +49,100 @@ func Rethrow(err error) {
 	}
 }
 
+// Crash returns the error of a function that did not return: a *PanicError if recovered, which is what recover
+// returned in a deferred function, is not nil; else the function called runtime.Goexit.
+func Crash(recovered any) error {
+	if recovered == nil {
+		return errGoexit
+	}
+	return &PanicError{Value: recovered, Stack: debug.Stack()}
+}
+
 // Go calls fn on a goroutine of its own and then, whatever happens, done with what it returned;
 // with a *PanicError if it panicked, and an error that IsGoexit knows if it called runtime.Goexit.
 func Go[V any](fn func() (V, error), done func(V, error)) {
 	go func() {
 		var v V
-		err := errGoexit // unless fn returns or panics
+		var err error
+		returned := false
 		defer func() {
-			if r := recover(); r != nil {
-				err = &PanicError{Value: r, Stack: debug.Stack()}
+			if r := recover(); !returned {
+				err = Crash(r)
 			}
 			done(v, err)
 		}()
 		v, err = fn()
+		returned = true
 	}()
 }
 
-// A Run is one execution on behalf of everyone who waits for any of its Calls. Its context ends
-// when the last of them has left.
-type Run struct {
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-
-	// mu guards what follows.
-	mu        sync.Mutex
-	waiters   int
-	abandoned bool // waiters fell to 0; stays true
-}
-
-// NewRun returns a Run whose context has ctx's values, and not its cancellation or deadline.
-func NewRun(ctx context.Context) *Run {
-	r := new(Run)
-	r.ctx, r.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	return r
-}
-
-// Context returns the context to execute on.
-func (r *Run) Context() context.Context { return r.ctx }
-
-// Cancel ends the context. It must be called when the execution is over.
-func (r *Run) Cancel(cause error) { r.cancel(cause) }
-
-func (r *Run) join() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiters++
-}
-
-func (r *Run) leave() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.waiters--
-	if r.waiters == 0 && !r.abandoned {
-		r.abandoned = true
-		r.cancel(ErrAbandoned)
-	}
-}
-
-func (r *Run) isAbandoned() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.abandoned
-}
-
-// A Call is one result that a Run is to produce, and those who wait for it.
+// A Call is one result that a Run is to produce, and those who wait for it. Init it, or use NewCall.
 type Call[V any] struct {
-	run  *Run
-	done chan struct{} // closed once v and err are written
-	v    V             // written once before done is closed, only read after
-	err  error         // likewise
+	run *Run
 
 	// mu guards what follows.
 	mu      sync.Mutex
 	settled bool
-	then    []func()
+	v       V             // written once, before settled is set
+	err     error         // likewise
+	done    chan struct{} // closed when the call is settled; nil until somebody waits for that
+	then    *thenFunc
+}
+
+// A thenFunc is what Then was given, in a list.
+type thenFunc struct {
+	f    func()
+	next *thenFunc
 }
 
 // NewCall returns a Call of r, and counts its caller as one who waits for it: a Wait is owed.
 // A caller who never waits keeps the Run from being abandoned.
 func NewCall[V any](r *Run) *Call[V] {
-	r.join()
-	return &Call[V]{run: r, done: make(chan struct{})}
+	c := new(Call[V])
+	c.Init(r)
+	return c
 }
+
+// Init makes the zero Call c what NewCall returns.
+func (c *Call[V]) Init(r *Run) {
+	r.join()
+	c.run = r
+}
+
+// Run returns the Run that is to settle c.
+func (c *Call[V]) Run() *Run { return c.run }
 
 // Join counts its caller as one more who waits: a Wait is owed.
 func (c *Call[V]) Join() { c.run.join() }
 
 // Wait returns the call's result, or ctx's error as soon as ctx ends, and no longer counts its caller. It is
-// ErrAbandoned if everyone else had left before its caller joined, and the call failed.
+// ErrAbandoned if everyone else had left before its caller joined, and the call failed. A result that is there goes
+// before a context that has ended.
 // What a panic or Goexit left is returned as an error; Rethrow turns it back.
 func (c *Call[V]) Wait(ctx context.Context) (V, error) {
 	defer c.run.leave()
-	select {
-	case <-c.done: // a result that is there goes before a context that has ended
-		return c.v, c.err
-	default:
+	if done := c.pending(); done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			var zero V
+			return zero, ctx.Err()
+		}
 	}
-	select {
-	case <-c.done:
-		return c.v, c.err
-	case <-ctx.Done():
-		var zero V
-		return zero, ctx.Err()
+	return c.v, c.err // settled, and so never written again
+}
+
+// pending returns a channel that is closed when the call is settled, nil if it is.
+func (c *Call[V]) pending() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settled {
+		return nil
 	}
+	if c.done == nil {
+		c.done = make(chan struct{})
+	}
+	return c.done
 }
 
 // Settle ends the call with its result. Only the first Settle counts; it reports whether this was it.
@@ -161,10 +152,6 @@ func (c *Call[V]) Settle(v V, err error) (first bool) {
 		c.mu.Unlock()
 		return false
 	}
-	c.settled = true
-	then := c.then
-	c.then = nil
-	c.mu.Unlock()
 	switch {
 	case err != nil && c.run.isAbandoned():
 		// Those who wanted it have left; whoever waits now came later and wants a new one.
@@ -172,10 +159,15 @@ func (c *Call[V]) Settle(v V, err error) (first bool) {
 	case err == ErrAbandoned: // of another call, that this one's function made
 		err = fmt.Errorf("singleflight: within: %w", err)
 	}
-	c.v, c.err = v, err
-	close(c.done)
-	for _, f := range then {
-		f()
+	c.v, c.err, c.settled = v, err, true
+	done, then := c.done, c.then
+	c.then = nil
+	c.mu.Unlock()
+	if done != nil {
+		close(done)
+	}
+	for ; then != nil; then = then.next {
+		then.f()
 	}
 	return true
 }
@@ -185,21 +177,17 @@ func (c *Call[V]) Settle(v V, err error) (first bool) {
 func (c *Call[V]) Then(f func()) {
 	c.mu.Lock()
 	if !c.settled {
-		c.then = append(c.then, f)
+		c.then = &thenFunc{f, c.then}
 		c.mu.Unlock()
 		return
 	}
 	c.mu.Unlock()
-	<-c.done // closed in a moment
 	f()
 }
 
 // Settled reports whether the call has its result.
 func (c *Call[V]) Settled() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.settled
 }

@@ -45,7 +45,7 @@ func run(out io.Writer) {
 	for _, id := range []string{"ada", "alan", "barbara", "edsger", "grace", "ken"} {
 		for i, pool := range pools {
 			u, p := must(users[i].Get(context.Background(), id)), must(pages[i].Get(context.Background(), id))
-			fmt.Fprintf(out, "instance %d: %q and %q, owned by %s\n", i, u.Name, p, pool.Owner(id))
+			fmt.Fprintf(out, "instance %d: %q and %q, owned by %s\n", i, u.Name, p, pool.OwnerURL(id))
 		}
 	}
 	fmt.Fprintf(out, "36 Gets of 12 values ran the loaders %d times\n", loads.Load())

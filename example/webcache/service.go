@@ -80,6 +80,11 @@ func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 	if err := servers[0].Shutdown(ctx); err != nil {
 		log.Warn("requests were cut off", "error", err)
 	}
+	if s.pool != nil { // whose connections are none of the server's any more
+		if err := s.pool.Drain(ctx); err != nil {
+			log.Warn("requests of other instances were cut off", "error", err)
+		}
+	}
 	return nil
 }
 

@@ -2,25 +2,47 @@ package peerstest
 
 import (
 	"context"
+	"io"
 	"maps"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
-// answers takes the answers of one Get, and watches that they come as cache.Responder promises: once
-// for each key, never concurrently, never after Get has returned.
+// Get asks p for req and calls deliver with each answer, on its caller's goroutine, until every key was answered. It
+// returns as soon as ctx ends, with its error, and the call is over then; else the error of the call. The call's time is
+// what is left of ctx's deadline.
+func Get(ctx context.Context, p cache.Peer, req *cache.GetRequest, deliver func(i int, a cache.Answer)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	timeout := cache.Forever
+	if d, ok := ctx.Deadline(); ok {
+		timeout = time.Until(d)
+	}
+	answers := p.Get(req, timeout)
+	defer answers.Close()
+	for {
+		i, a, err := answers.Next(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		deliver(i, a)
+	}
+}
+
+// answers takes the answers of one Get, and watches that they come once for each key.
 type answers struct {
 	t    testing.TB
 	keys int
-	busy atomic.Bool // deliver is running
 
-	mu       sync.Mutex // guards the fields below
-	got      map[int]cache.Answer
-	returned bool
+	mu  sync.Mutex // guards got
+	got map[int]cache.Answer
 }
 
 func newAnswers(t testing.TB, keys int) *answers {
@@ -28,32 +50,18 @@ func newAnswers(t testing.TB, keys int) *answers {
 }
 
 func (a *answers) get(ctx context.Context, p cache.Peer, req *cache.GetRequest) error {
-	err := p.Get(ctx, req, a.deliver)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.returned = true
-	if a.busy.Load() {
-		a.t.Errorf("Get returned while deliver was running")
-	}
-	return err
+	return Get(ctx, p, req, a.add)
 }
 
-func (a *answers) deliver(i int, ans cache.Answer) {
-	if a.busy.Swap(true) {
-		a.t.Errorf("deliver was called concurrently")
-	}
-	defer a.busy.Store(false)
-	runtime.Gosched() // gives others the chance to be concurrent
+func (a *answers) add(i int, ans cache.Answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, twice := a.got[i]
 	switch {
-	case a.returned:
-		a.t.Errorf("deliver was called for key %d after Get had returned", i)
 	case i < 0 || i >= a.keys:
-		a.t.Errorf("deliver was called for key %d of %d", i, a.keys)
+		a.t.Errorf("key %d of %d was answered", i, a.keys)
 	case twice:
-		a.t.Errorf("deliver was called twice for key %d", i)
+		a.t.Errorf("key %d was answered twice", i)
 	}
 	a.got[i] = ans
 }

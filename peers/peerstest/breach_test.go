@@ -35,7 +35,7 @@ func TestBreachesOfDeliver(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, want := range []string{"concurrently", "returned while"} {
-			err := h.Instance(0).Peer(1).Get(t.Context(), &cache.GetRequest{Cache: "bad", Keys: []string{"a", "b"}}, func(int, cache.Answer) {})
+			err := peerstest.Get(t.Context(), h.Instance(0).Peer(1), &cache.GetRequest{Cache: "bad", Keys: []string{"a", "b"}}, func(int, cache.Answer) {})
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("error %v; want one with %q", err, want)
 			}
@@ -73,7 +73,7 @@ func TestBreaches(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			err := h.Instance(0).Peer(1).Get(t.Context(), &cache.GetRequest{Cache: "bad", Keys: []string{"a", "b"}}, func(int, cache.Answer) {})
+			err := peerstest.Get(t.Context(), h.Instance(0).Peer(1), &cache.GetRequest{Cache: "bad", Keys: []string{"a", "b"}}, func(int, cache.Answer) {})
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "instance-1") {
 				t.Errorf("error %v; want one at instance-1 with %q", err, test.want)
 			}

@@ -19,6 +19,7 @@ type execution func(ctx context.Context, r cache.Responder, deliver func(int, ca
 type call struct {
 	link *link
 	run  execution
+	key  *hitKey // what Hit is asked for before run; nil: nothing
 
 	// Written before serve starts, only read after.
 	request  Message
@@ -56,7 +57,7 @@ type reply struct {
 }
 
 // call makes one call. deliver is nil for all but Get.
-func (l *link) call(ctx context.Context, m Message, deliver func(int, cache.Answer), run execution) error {
+func (l *link) call(ctx context.Context, m Message, key *hitKey, deliver func(int, cache.Answer), run execution) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (l *link) call(ctx context.Context, m Message, deliver func(int, cache.Answ
 		keys = len(m.Keys)
 	}
 	c := &call{
-		link: l, run: run,
+		link: l, run: run, key: key,
 		lost: make(chan struct{}), replies: make(chan reply, keys+1), arrived: make([]bool, keys),
 	}
 	m.From, m.To = l.from.index, l.to.index

@@ -24,6 +24,9 @@
 // Of an error, only cache.ErrUnknownCache and cache.ErrVersionMismatch remain what they are;
 // any other is its text and the instance's name.
 //
+// A Get of one key, without Reload and Peek, asks the Responder's Hit first. The bytes of the strings that it is given
+// change when it has returned, as they do where a transport reads into a buffer.
+//
 // # Fake time
 //
 // A Fleet waits on channels, timers and contexts only and holds no lock while it waits, so

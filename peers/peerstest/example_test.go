@@ -58,7 +58,7 @@ func ExampleResponder() {
 	defer detach()
 
 	tokyo := fleet.Instance(0).Peer(1)
-	err = tokyo.Get(context.Background(), &cache.GetRequest{Cache: "time", Keys: []string{"nine", "ten"}}, func(i int, a cache.Answer) {
+	err = peerstest.Get(context.Background(), tokyo, &cache.GetRequest{Cache: "time", Keys: []string{"nine", "ten"}}, func(i int, a cache.Answer) {
 		fmt.Println(i, string(a.Value))
 	})
 	fmt.Println(err)
@@ -96,7 +96,7 @@ func ExampleFleet_Hold() {
 	hold := fleet.Hold(func(m peerstest.Message) bool { return m.Kind == peerstest.KindGet && m.Reply })
 	fetched := make(chan error)
 	go func() {
-		fetched <- peer.Get(ctx, &cache.GetRequest{Cache: "c", Keys: []string{"k"}}, func(int, cache.Answer) {
+		fetched <- peerstest.Get(ctx, peer, &cache.GetRequest{Cache: "c", Keys: []string{"k"}}, func(int, cache.Answer) {
 			fmt.Println("the answer arrives")
 		})
 	}()

@@ -18,7 +18,7 @@ type Faults struct {
 	// stay in order. They may be called concurrently. See [Delay] and [DelayBetween].
 	RequestDelay, ReplyDelay func() time.Duration
 
-	// DuplicateRequests delivers a Get a second time while the first is executed, and throws the
+	// DuplicateRequests delivers a Get that Hit did not answer a second time while the first is executed, and throws the
 	// second's answers away. A Fence is executed twice before it is answered.
 	// Release and Store are never delivered twice.
 	DuplicateRequests bool

@@ -66,7 +66,7 @@ func TestDelaysOverlap(t *testing.T) {
 			return delays[next-1]
 		}})
 		var came []string
-		err := h.Instance(0).Peer(1).Get(t.Context(), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b", "c"}}, func(i int, _ cache.Answer) {
+		err := peerstest.Get(t.Context(), h.Instance(0).Peer(1), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b", "c"}}, func(i int, _ cache.Answer) {
 			came = append(came, fmt.Sprint(i, " ", time.Since(h.began)))
 		})
 		if want := "0 4s, 1 4s, 2 9s"; err != nil || strings.Join(came, ", ") != want {
@@ -123,7 +123,7 @@ func TestDuplicateReplies(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, h *harness) {
 		h.SetFaults(0, 1, peerstest.Faults{DuplicateReplies: true})
 		answers := 0
-		err := h.Instance(0).Peer(1).Get(t.Context(), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b"}}, func(int, cache.Answer) { answers++ })
+		err := peerstest.Get(t.Context(), h.Instance(0).Peer(1), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b"}}, func(int, cache.Answer) { answers++ })
 		synctest.Wait()
 		if err != nil || answers != 2 {
 			t.Errorf("%d answers, error %v; want 2", answers, err)
@@ -138,7 +138,7 @@ func TestDuplicateReplies(t *testing.T) {
 func TestCounts(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, h *harness) {
 		p := h.Instance(0).Peer(1)
-		_ = p.Get(t.Context(), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b", "c"}}, func(int, cache.Answer) {})
+		_ = peerstest.Get(t.Context(), p, &cache.GetRequest{Cache: "c", Keys: []string{"a", "b", "c"}}, func(int, cache.Answer) {})
 		h.answers(0, 1)
 		_ = h.fence(t.Context(), 0, 1)
 		_ = h.store(t.Context(), 0, 1)

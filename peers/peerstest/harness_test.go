@@ -84,7 +84,7 @@ func (h *harness) noted(want ...string) {
 // get asks for one key.
 func (h *harness) get(ctx context.Context, from, to int) (string, error) {
 	var value string
-	err := h.Instance(from).Peer(to).Get(ctx, &cache.GetRequest{Cache: "c", Keys: []string{"k"}}, func(_ int, a cache.Answer) {
+	err := peerstest.Get(ctx, h.Instance(from).Peer(to), &cache.GetRequest{Cache: "c", Keys: []string{"k"}}, func(_ int, a cache.Answer) {
 		value = string(a.Value)
 	})
 	return value, err

@@ -48,7 +48,7 @@ func TestHoldReply(t *testing.T) {
 		var answers []int
 		done := make(chan error, 1)
 		go func() {
-			done <- h.Instance(0).Peer(1).Get(t.Context(), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b"}}, func(i int, a cache.Answer) {
+			done <- peerstest.Get(t.Context(), h.Instance(0).Peer(1), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b"}}, func(i int, a cache.Answer) {
 				answers = append(answers, i)
 				clear(a.Value)
 			})
@@ -154,10 +154,10 @@ func TestInterceptSeesEverything(t *testing.T) {
 			seen = append(seen, m.String())
 			return nil
 		})
-		_ = h.Instance(0).Peer(1).Get(t.Context(), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b"}}, func(int, cache.Answer) {})
+		_ = peerstest.Get(t.Context(), h.Instance(0).Peer(1), &cache.GetRequest{Cache: "c", Keys: []string{"a", "b"}}, func(int, cache.Answer) {})
 		_ = h.Instance(1).Peer(0).Fence(t.Context(), &cache.FenceRequest{Cache: "c", ID: 9, All: true})
 		_ = h.Instance(0).Peer(1).Release(t.Context(), &cache.ReleaseRequest{Cache: "nothing", ID: 9, Keys: []string{"k"}})
-		_ = h.Instance(0).Peer(1).Get(t.Context(), &cache.GetRequest{Cache: "c"}, nil)
+		_ = peerstest.Get(t.Context(), h.Instance(0).Peer(1), &cache.GetRequest{Cache: "c"}, nil)
 		remove()
 		remove()
 		h.answers(0, 1)

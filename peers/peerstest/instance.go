@@ -104,6 +104,15 @@ func (in *Instance) Owners(key string) iter.Seq[cache.Peer] {
 	}
 }
 
+// Owner implements cache.Peers.
+func (in *Instance) Owner(key string) cache.Peer {
+	p := in.view.Load().placed()
+	if p.table.Len() == 0 {
+		return nil
+	}
+	return in.reach(p.index[p.table.Owner(key)])
+}
+
 // reach returns instance i as in reaches it: nil for itself.
 func (in *Instance) reach(i int) cache.Peer {
 	if i == in.index {

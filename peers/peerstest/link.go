@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
@@ -37,43 +38,51 @@ func (l *link) Addr() string { return l.to.name }
 // String returns both ends. Without it, printing a Peer would print the fleet, and race with it.
 func (l *link) String() string { return l.from.name + "->" + l.to.name }
 
-// Get implements cache.Responder. deliver runs on the caller's goroutine.
-func (l *link) Get(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-	sent := cloneGet(req)
-	m := Message{Kind: KindGet, Cache: sent.Cache, Keys: sent.Keys}
-	return l.call(ctx, m, deliver, func(ctx context.Context, r cache.Responder, deliver func(int, cache.Answer)) error {
-		return r.Get(ctx, cloneGet(sent), deliver)
+// Get implements cache.Peer.
+func (l *link) Get(req *cache.GetRequest, timeout time.Duration) cache.Answers {
+	return cache.GoGet(l.get, cloneGet(req), timeout)
+}
+
+// get is a Get of a Responder's kind. deliver runs on its caller's goroutine.
+func (l *link) get(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+	m := Message{Kind: KindGet, Cache: req.Cache, Keys: req.Keys}
+	var key *hitKey
+	if len(req.Keys) == 1 && !req.Reload && !req.Peek {
+		key = &hitKey{req.Version, req.Keys[0]}
+	}
+	return l.call(ctx, m, key, deliver, func(ctx context.Context, r cache.Responder, deliver func(int, cache.Answer)) error {
+		return r.Get(ctx, cloneGet(req), deliver)
 	})
 }
 
-// Fence implements cache.Responder.
+// Fence implements cache.Peer.
 func (l *link) Fence(ctx context.Context, req *cache.FenceRequest) error {
 	sent := *req
 	sent.Keys = slices.Clone(req.Keys)
 	m := Message{Kind: KindFence, Cache: sent.Cache, Keys: sent.Keys, All: sent.All, Fence: sent.ID}
-	return l.call(ctx, m, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+	return l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
 		copied := sent
 		copied.Keys = slices.Clone(sent.Keys)
 		return r.Fence(ctx, &copied)
 	})
 }
 
-// Release implements cache.Responder.
+// Release implements cache.Peer.
 func (l *link) Release(ctx context.Context, req *cache.ReleaseRequest) error {
 	sent := *req
 	sent.Keys = slices.Clone(req.Keys)
 	m := Message{Kind: KindRelease, Cache: sent.Cache, Keys: slices.Clone(req.Keys), All: sent.All, Fence: sent.ID}
-	return l.call(ctx, m, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+	return l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
 		return r.Release(ctx, &sent)
 	})
 }
 
-// Store implements cache.Responder.
+// Store implements cache.Peer.
 func (l *link) Store(ctx context.Context, req *cache.StoreRequest) error {
 	sent := *req
 	sent.Value = bytes.Clone(req.Value)
 	m := Message{Kind: KindStore, Cache: sent.Cache, Keys: []string{sent.Key}, Fence: sent.Fence}
-	return l.call(ctx, m, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+	return l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
 		return r.Store(ctx, &sent)
 	})
 }

@@ -14,7 +14,7 @@ type method struct {
 
 var methods = []method{
 	{"Get", func(ctx context.Context, p cache.Peer) error {
-		return p.Get(ctx, &cache.GetRequest{Cache: name, Keys: []string{"k"}}, func(int, cache.Answer) {})
+		return Get(ctx, p, &cache.GetRequest{Cache: name, Keys: []string{"k"}}, func(int, cache.Answer) {})
 	}},
 	{"Fence", func(ctx context.Context, p cache.Peer) error {
 		return p.Fence(ctx, &cache.FenceRequest{Cache: name, Keys: []string{"k"}})

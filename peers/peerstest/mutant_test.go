@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers/peerstest"
@@ -18,15 +19,17 @@ type mutant struct {
 	caught string // one of the checks that must catch it
 
 	// The caller's side.
-	get   func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error
-	fence func(w *wrapped, ctx context.Context, req *cache.FenceRequest) error
-	free  func(w *wrapped, ctx context.Context, req *cache.ReleaseRequest) error
-	store func(w *wrapped, ctx context.Context, req *cache.StoreRequest) error
-	addr  func(w *wrapped) string
+	get     func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error
+	answers func(w *wrapped, req *cache.GetRequest, timeout time.Duration) cache.Answers // if get is nil
+	fence   func(w *wrapped, ctx context.Context, req *cache.FenceRequest) error
+	free    func(w *wrapped, ctx context.Context, req *cache.ReleaseRequest) error
+	store   func(w *wrapped, ctx context.Context, req *cache.StoreRequest) error
+	addr    func(w *wrapped) string
 
 	// The instance.
 	attach func(m *mutated, name string, r cache.Responder) (func(), error)
 	owners func(m *mutated, key string) iter.Seq[cache.Peer]
+	owner  func(m *mutated, key string) cache.Peer // if nil, the first of owners
 	others func(m *mutated) []cache.Peer
 }
 
@@ -114,6 +117,23 @@ func (m *mutated) Owners(key string) iter.Seq[cache.Peer] {
 	}
 }
 
+func (m *mutated) Owner(key string) cache.Peer {
+	if m.mutant.owner != nil {
+		return m.mutant.owner(m, key)
+	}
+	if m.mutant.owners != nil {
+		return m.first(key)
+	}
+	return m.wrap(m.Instance.Owner(key))
+}
+
+func (m *mutated) first(key string) cache.Peer {
+	for p := range m.Owners(key) {
+		return p
+	}
+	return nil
+}
+
 func (m *mutated) Others() []cache.Peer {
 	if m.mutant.others != nil {
 		return m.mutant.others(m)
@@ -132,11 +152,17 @@ func (w *wrapped) Addr() string {
 	return w.Peer.Addr()
 }
 
-func (w *wrapped) Get(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-	if w.home.mutant.get != nil {
-		return w.home.mutant.get(w, ctx, req, deliver)
+func (w *wrapped) Get(req *cache.GetRequest, timeout time.Duration) cache.Answers {
+	m := w.home.mutant
+	if m.get != nil {
+		return cache.GoGet(func(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+			return m.get(w, ctx, req, deliver)
+		}, req, timeout)
 	}
-	return w.Peer.Get(ctx, req, deliver)
+	if m.answers != nil {
+		return m.answers(w, req, timeout)
+	}
+	return w.Peer.Get(req, timeout)
 }
 
 func (w *wrapped) Fence(ctx context.Context, req *cache.FenceRequest) error {
@@ -167,7 +193,7 @@ func TestSuiteCatchesMutants(t *testing.T) {
 		checks[c.Name] = c
 	}
 	covered := make(map[string]bool)
-	for _, m := range slices.Concat(getMutants, answerMutants, crossingMutants, failureMutants, writeMutants, viewMutants) {
+	for _, m := range slices.Concat(getMutants, answersMutants, hitMutants, answerMutants, crossingMutants, failureMutants, writeMutants, viewMutants) {
 		covered[m.caught] = true
 		t.Run(strings.ReplaceAll(m.name, " ", "_"), func(t *testing.T) {
 			c, ok := checks[m.caught]

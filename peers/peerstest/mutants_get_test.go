@@ -6,16 +6,16 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/peerstest"
 )
 
 // onAnswer returns a Get that changes each answer.
 func onAnswer(change func(w *wrapped, key string, a *cache.Answer)) func(*wrapped, context.Context, *cache.GetRequest, func(int, cache.Answer)) error {
 	return func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-		return w.Peer.Get(ctx, req, func(i int, a cache.Answer) {
+		return peerstest.Get(ctx, w.Peer, req, func(i int, a cache.Answer) {
 			change(w, req.Keys[i], &a)
 			deliver(i, a)
 		})
@@ -28,51 +28,41 @@ func onRequest(change func(req *cache.GetRequest)) func(*wrapped, context.Contex
 		c := *req
 		c.Keys, c.Carried = slices.Clone(req.Keys), maps.Clone(req.Carried)
 		change(&c)
-		return w.Peer.Get(ctx, &c, deliver)
+		return peerstest.Get(ctx, w.Peer, &c, deliver)
 	}
 }
 
 // collect makes a Get whose answers are held back.
 func collect(w *wrapped, ctx context.Context, req *cache.GetRequest) (map[int]cache.Answer, error) {
 	answers := make(map[int]cache.Answer)
-	err := w.Peer.Get(ctx, req, func(i int, a cache.Answer) { answers[i] = a })
+	err := peerstest.Get(ctx, w.Peer, req, func(i int, a cache.Answer) { answers[i] = a })
 	return answers, err
 }
 
 var getMutants = []*mutant{
 	{name: "delivers twice", caught: "GetEveryKey",
 		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			return w.Peer.Get(ctx, req, func(i int, a cache.Answer) { deliver(i, a); deliver(i, a) })
+			return peerstest.Get(ctx, w.Peer, req, func(i int, a cache.Answer) { deliver(i, a); deliver(i, a) })
 		}},
 	{name: "loses the last key", caught: "GetEveryKey",
 		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			return w.Peer.Get(ctx, req, func(i int, a cache.Answer) {
+			return peerstest.Get(ctx, w.Peer, req, func(i int, a cache.Answer) {
 				if i == 0 || i < len(req.Keys)-1 {
 					deliver(i, a)
 				}
 			})
 		}},
-	{name: "delivers concurrently", caught: "GetEveryKey",
-		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			answers, err := collect(w, ctx, req)
-			var wg sync.WaitGroup
-			for i, a := range answers {
-				wg.Go(func() { deliver(i, a) })
-			}
-			wg.Wait()
-			return err
-		}},
 	{name: "counts the order of answers and not of keys", caught: "GetAnyOrder",
 		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
 			n := 0
-			return w.Peer.Get(ctx, req, func(_ int, a cache.Answer) { deliver(n, a); n++ })
+			return peerstest.Get(ctx, w.Peer, req, func(_ int, a cache.Answer) { deliver(n, a); n++ })
 		}},
 	{name: "refuses a request without keys", caught: "GetNoKeys",
 		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
 			if len(req.Keys) == 0 {
 				return errors.New("no keys")
 			}
-			return w.Peer.Get(ctx, req, deliver)
+			return peerstest.Get(ctx, w.Peer, req, deliver)
 		}},
 	{name: "waits for the slowest key", caught: "GetAsReady",
 		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
@@ -81,28 +71,6 @@ var getMutants = []*mutant{
 				deliver(i, a)
 			}
 			return err
-		}},
-	{name: "takes an error after the first answer for the end", caught: "GetBrokenOff",
-		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			some := false
-			err := w.Peer.Get(ctx, req, func(i int, a cache.Answer) { some = true; deliver(i, a) })
-			if some {
-				return nil
-			}
-			return err
-		}},
-	{name: "does not miss an answer", caught: "GetUnanswered",
-		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			err := w.Peer.Get(ctx, req, deliver)
-			if err != nil && strings.Contains(err.Error(), "without an answer") {
-				return nil
-			}
-			return err
-		}},
-	{name: "delivers what comes after its end", caught: "GetLateAnswer", attach: leakDelivers,
-		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			w.home.family.put("deliver", deliver)
-			return w.Peer.Get(ctx, req, func(int, cache.Answer) {})
 		}},
 	{name: "cleans keys as paths", caught: "GetAnyKey",
 		get: onRequest(func(req *cache.GetRequest) {
@@ -118,7 +86,7 @@ var getMutants = []*mutant{
 		})},
 	{name: "mixes up concurrent requests", caught: "Concurrent",
 		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			return w.Peer.Get(ctx, req, func(i int, a cache.Answer) {
+			return peerstest.Get(ctx, w.Peer, req, func(i int, a cache.Answer) {
 				w.home.family.mu.Lock()
 				defer w.home.family.mu.Unlock()
 				if last, ok := w.home.family.leaked["value"].([]byte); ok {
@@ -131,22 +99,13 @@ var getMutants = []*mutant{
 		}},
 }
 
-// leakDelivers attaches a Responder whose answers go straight to the deliver function that get left behind.
-func leakDelivers(m *mutated, name string, r cache.Responder) (func(), error) {
-	return m.Instance.Attach(name, getter{r, func(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-		leaked := m.family.take("deliver").(func(int, cache.Answer))
-		return r.Get(ctx, req, func(i int, a cache.Answer) {
-			deliver(i, a)
-			leaked(i, a)
-		})
-	}})
-}
-
 // getter is a Responder with another Get.
 type getter struct {
 	cache.Responder
 	get func(context.Context, *cache.GetRequest, func(int, cache.Answer)) error
 }
+
+func (getter) Hit(string, string) (cache.Answer, bool) { return cache.Answer{}, false }
 
 func (g getter) Get(ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
 	return g.get(ctx, req, deliver)
@@ -192,49 +151,29 @@ var answerMutants = []*mutant{
 
 var crossingMutants = []*mutant{
 	{name: "loses Reload", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) { req.Reload = false })},
+	{name: "loses Peek", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) { req.Peek = false })},
 	{name: "loses Takeover", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) { req.Takeover = false })},
 	{name: "loses what is carried", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) { req.Carried = nil })},
 	{name: "joins name and Version", caught: "RequestFields", get: onRequest(func(req *cache.GetRequest) {
 		req.Version, _, _ = strings.Cut(req.Version, "/")
 	})},
 	{name: "keeps the sender's request", caught: "RequestIsCopied",
-		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+		answers: func(w *wrapped, req *cache.GetRequest, timeout time.Duration) cache.Answers {
 			w.home.family.put("request", req)
-			return w.Peer.Get(ctx, req, deliver)
+			return w.Peer.Get(req, timeout)
 		},
 		attach: func(m *mutated, name string, r cache.Responder) (func(), error) {
 			return m.Instance.Attach(name, getter{r, func(ctx context.Context, _ *cache.GetRequest, deliver func(int, cache.Answer)) error {
 				return r.Get(ctx, m.family.take("request").(*cache.GetRequest), deliver)
 			}})
 		}},
-	{name: "takes the caller's context along", caught: "ContextValues",
-		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			w.home.family.put("context", ctx)
-			return w.Peer.Get(ctx, req, deliver)
-		},
-		attach: func(m *mutated, name string, r cache.Responder) (func(), error) {
-			return m.Instance.Attach(name, getter{r, func(_ context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-				return r.Get(m.family.take("context").(context.Context), req, deliver)
-			}})
-		}},
 	{name: "loses the deadline", caught: "Deadline",
 		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			return w.Peer.Get(context.WithoutCancel(ctx), req, deliver)
+			return peerstest.Get(context.WithoutCancel(ctx), w.Peer, req, deliver)
 		}},
 	{name: "waits although the deadline has passed", caught: "DeadlineExceeded",
 		store: func(w *wrapped, ctx context.Context, req *cache.StoreRequest) error {
 			return w.Peer.Store(context.WithoutCancel(ctx), req)
-		}},
-	{name: "leaves and does not say so", caught: "Cancel",
-		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			done := make(chan error, 1)
-			go func() { done <- w.Peer.Get(context.WithoutCancel(ctx), req, deliver) }()
-			select {
-			case err := <-done:
-				return err
-			case <-ctx.Done():
-				return ctx.Err()
-			}
 		}},
 	{name: "waits for the Responder", caught: "ContextIgnored",
 		fence: func(w *wrapped, ctx context.Context, req *cache.FenceRequest) error {
@@ -245,23 +184,33 @@ var crossingMutants = []*mutant{
 		free: func(w *wrapped, ctx context.Context, req *cache.ReleaseRequest) error {
 			return w.Peer.Release(context.WithoutCancel(ctx), req)
 		}},
-	{name: "loses its connection with one caller", caught: "CancelOne",
-		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			own, cancel := context.WithCancel(ctx)
-			defer cancel()
-			f := w.home.family
-			f.mu.Lock()
-			others, _ := f.leaked["calls"].([]context.CancelFunc)
-			f.leaked["calls"] = append(others, cancel)
-			f.mu.Unlock()
-			err := w.Peer.Get(own, req, deliver)
-			if ctx.Err() != nil {
-				f.mu.Lock()
-				defer f.mu.Unlock()
-				for _, cancel := range f.leaked["calls"].([]context.CancelFunc) {
-					cancel()
-				}
+	{name: "takes the caller's context along", caught: "ContextValues",
+		store: func(w *wrapped, ctx context.Context, req *cache.StoreRequest) error {
+			w.home.family.put("context", ctx)
+			return w.Peer.Store(ctx, req)
+		},
+		attach: func(m *mutated, name string, r cache.Responder) (func(), error) {
+			return m.Instance.Attach(name, storer{r, func(_ context.Context, req *cache.StoreRequest) error {
+				return r.Store(m.family.take("context").(context.Context), req)
+			}})
+		}},
+	{name: "leaves and does not say so", caught: "Cancel",
+		store: func(w *wrapped, ctx context.Context, req *cache.StoreRequest) error {
+			done := make(chan error, 1)
+			go func() { done <- w.Peer.Store(context.WithoutCancel(ctx), req) }()
+			select {
+			case err := <-done:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
 			}
-			return err
 		}},
 }
+
+// storer is a Responder with another Store.
+type storer struct {
+	cache.Responder
+	store func(context.Context, *cache.StoreRequest) error
+}
+
+func (s storer) Store(ctx context.Context, req *cache.StoreRequest) error { return s.store(ctx, req) }

@@ -25,7 +25,7 @@ func onStoreError(change func(w *wrapped, err error) error) func(*wrapped, conte
 var failureMutants = []*mutant{
 	{name: "says not found of an unknown cache", caught: "UnknownCache",
 		get: func(w *wrapped, ctx context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
-			err := w.Peer.Get(ctx, req, deliver)
+			err := peerstest.Get(ctx, w.Peer, req, deliver)
 			if errors.Is(err, cache.ErrUnknownCache) {
 				for i := range req.Keys {
 					deliver(i, cache.Answer{Status: cache.StatusNotFound})
@@ -152,7 +152,7 @@ var writeMutants = []*mutant{
 			if later, ok := w.home.family.take("later").(func()); ok {
 				later()
 			}
-			return w.Peer.Get(ctx, req, deliver)
+			return peerstest.Get(ctx, w.Peer, req, deliver)
 		}},
 	{name: "forgets to fence", caught: "FenceTwice",
 		fence: func(*wrapped, context.Context, *cache.FenceRequest) error { return nil }},
@@ -218,6 +218,23 @@ var viewMutants = []*mutant{
 		owners: func(m *mutated, key string) iter.Seq[cache.Peer] {
 			return slices.Values(append([]cache.Peer{nil}, m.Instance.Others()...))
 		}},
+	{name: "asks the second first", caught: "Owner",
+		owner: func(m *mutated, key string) cache.Peer {
+			var second cache.Peer
+			n := 0
+			for p := range m.Owners(key) {
+				if second = p; n == 1 {
+					break
+				}
+				n++
+			}
+			return second
+		}},
+	{name: "allocates", caught: "Owner",
+		owner: func(m *mutated, key string) cache.Peer {
+			m.family.put("key", []byte(key))
+			return m.wrap(m.Instance.Owner(key))
+		}},
 	{name: "hashes badly", caught: "OwnersSpread",
 		owners: func(m *mutated, key string) iter.Seq[cache.Peer] {
 			h := fnv.New64()
@@ -248,3 +265,7 @@ type self struct {
 }
 
 func (*self) Addr() string { return "self" }
+
+func (s *self) Get(req *cache.GetRequest, timeout time.Duration) cache.Answers {
+	return cache.GoGet(s.Responder.Get, req, timeout)
+}

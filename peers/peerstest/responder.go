@@ -9,6 +9,7 @@ import (
 // A Responder is a cache.Responder made of functions, for tests that have no cache. The zero value has no value for
 // any key, and takes every Fence, Release and Store.
 type Responder struct {
+	HitFunc     func(version, key string) (a cache.Answer, ok bool)
 	GetFunc     func(ctx context.Context, req *cache.GetRequest, deliver func(i int, a cache.Answer)) error
 	FenceFunc   func(ctx context.Context, req *cache.FenceRequest) error
 	ReleaseFunc func(ctx context.Context, req *cache.ReleaseRequest) error
@@ -16,6 +17,14 @@ type Responder struct {
 }
 
 var _ cache.Responder = Responder{}
+
+// Hit calls HitFunc, or leaves it to Get if it is nil.
+func (r Responder) Hit(version, key string) (a cache.Answer, ok bool) {
+	if r.HitFunc != nil {
+		return r.HitFunc(version, key)
+	}
+	return cache.Answer{}, false
+}
 
 // Get calls GetFunc, or answers cache.StatusNotFound for every key if it is nil.
 func (r Responder) Get(ctx context.Context, req *cache.GetRequest, deliver func(i int, a cache.Answer)) error {

@@ -51,7 +51,7 @@ func (c Check) Run(t testing.TB, newSubject NewSubject) {
 func Checks() iter.Seq[Check] {
 	return func(yield func(Check) bool) {
 		for _, group := range [][]Check{
-			attachChecks, viewChecks, getChecks, fieldChecks, copyChecks,
+			attachChecks, viewChecks, getChecks, answersChecks, hitChecks, fieldChecks, copyChecks,
 			contextChecks, errorChecks, writeChecks, failureChecks,
 		} {
 			if !slices.ContainsFunc(group, func(c Check) bool { return !yield(c) }) {

@@ -12,13 +12,12 @@ import (
 )
 
 var getChecks = []Check{
-	{"GetEveryKey", "Get calls deliver with the key's index in req.Keys once per key.", 2, checkGetEveryKey},
-	{"GetNoKeys", "If Get returns nil, every key was answered: a request without keys is answered too.", 2, checkGetNoKeys},
-	{"GetAnyOrder", "Get calls deliver in any order.", 2, checkGetAnyOrder},
-	{"GetAsReady", "Get calls deliver as answers become ready.", 2, checkGetAsReady},
-	{"GetBrokenOff", "If Get returns an error, the answers delivered before it stand.", 2, checkGetBrokenOff},
-	{"GetUnanswered", "If Get returns nil, every key was answered.", 2, checkGetUnanswered},
-	{"GetLateAnswer", "Get calls deliver never after Get has returned.", 2, checkGetLateAnswer},
+	{"GetEveryKey", "Next returns each answer with its key's index in req.Keys, once per key.", 2, checkGetEveryKey},
+	{"GetNoKeys", "After all keys were answered Next returns io.EOF: for a request without keys too.", 2, checkGetNoKeys},
+	{"GetAnyOrder", "Answers come in any order.", 2, checkGetAnyOrder},
+	{"GetAsReady", "Next waits for the next answer, in the order in which they become ready.", 2, checkGetAsReady},
+	{"GetBrokenOff", "If Next returns an error, the answers before it stand.", 2, checkGetBrokenOff},
+	{"GetUnanswered", "If Next returns io.EOF, every key was answered.", 2, checkGetUnanswered},
 	{"GetAnyKey", "Keys are arbitrary bytes up to MaxKeyBytes.", 2, checkGetAnyKey},
 	{"Concurrent", "All methods may be called concurrently.", 3, checkConcurrent},
 }
@@ -82,7 +81,7 @@ func checkGetAsReady(f *fixture) {
 		return nil
 	}})
 	done := start(func() error {
-		return f.peer(0, 1).Get(f.ctx, &cache.GetRequest{Cache: name, Keys: []string{"slow", "fast"}}, func(i int, _ cache.Answer) {
+		return Get(f.ctx, f.peer(0, 1), &cache.GetRequest{Cache: name, Keys: []string{"slow", "fast"}}, func(i int, _ cache.Answer) {
 			if i == 1 {
 				close(first)
 			}
@@ -120,34 +119,6 @@ func checkGetUnanswered(f *fixture) {
 		if got, err := f.try(f.ctx, f.peer(0, 1), &cache.GetRequest{Cache: name, Keys: keys}); err == nil {
 			f.Errorf("Get returned nil with %d of %d keys answered", len(got), len(keys))
 		}
-	}
-}
-
-func checkGetLateAnswer(f *fixture) {
-	asked, late, returned := make(chan struct{}, 4), make(chan struct{}), make(chan struct{}, 4)
-	f.attach(1, name, Responder{GetFunc: func(_ context.Context, _ *cache.GetRequest, deliver func(int, cache.Answer)) error {
-		defer func() { returned <- struct{}{} }()
-		deliver(0, cache.Answer{Value: []byte("in time")})
-		asked <- struct{}{}
-		f.waitFor(late) // whatever the context says
-		deliver(1, cache.Answer{Value: []byte("late")})
-		return nil
-	}})
-	p := f.peer(0, 1)
-	ctx, cancel := context.WithCancel(f.ctx)
-	defer cancel()
-	a := newAnswers(f, 2)
-	done := start(func() error { return a.get(ctx, p, &cache.GetRequest{Cache: name, Keys: []string{"a", "b"}}) })
-	await(f, asked, "the request at the Responder")
-	cancel()
-	if err := await(f, done, "Get, whose context has ended"); !errors.Is(err, context.Canceled) {
-		f.Errorf("Get: %v; want context.Canceled", err)
-	}
-	close(late)
-	await(f, returned, "the Responder")
-	f.roundTrip(p) // by now the late answer has come as far as it will
-	if got, ok := a.all()[1]; ok {
-		f.Errorf("the late answer was delivered: %q", got.Value)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"testing"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
@@ -20,6 +21,7 @@ var viewChecks = []Check{
 	{"FleetOfOne", "Owners yields every instance of the current view once. A nil Peer stands for this process.", 1, checkFleetOfOne},
 	{"OwnersComplete", "Owners yields every instance of the current view once. A nil Peer stands for this process.", 5, checkOwnersComplete},
 	{"OwnersAgree", "The order is the same on every instance with the same view.", 5, checkOwnersAgree},
+	{"Owner", "Owner returns the first of Owners(key). It allocates nothing.", 5, checkOwner},
 	{"OwnersSpread", "Owners: keys in sequence spread over all instances as others do.", 4, checkOwnersSpread},
 	{"Others", "Others returns every instance of the current view but this one.", 4, checkOthers},
 	{"PeersComparable", "While an instance stays in the view, the same value stands for it.", 4, checkComparable},
@@ -140,6 +142,23 @@ func checkOwnersAgree(f *fixture) {
 				f.Fatalf("Owners(%.20q) are %v on instance %d, and %v on instance 0", key, got, i, want)
 			}
 		}
+	}
+}
+
+func checkOwner(f *fixture) {
+	for _, key := range append(sequence(200), anyKeys...) {
+		for i, peers := range f.Peers {
+			var want cache.Peer
+			for want = range peers.Owners(key) {
+				break
+			}
+			if got := peers.Owner(key); got != want {
+				f.Fatalf("Owner(%.20q) on instance %d is %v; want the first of Owners, %v", key, i, got, want)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(1000, func() { f.Peers[0].Owner("user:1000") }); n > 0 {
+		f.Errorf("Owner allocates %v times", n)
 	}
 }
 

@@ -104,7 +104,7 @@ func (s *Store[V]) fenceKey(id uint64, until Instant, key string) {
 	if e := sh.entries[key]; e != nil {
 		s.unlinkLocked(sh, e)
 	}
-	sh.detachLocked(key)
+	sh.detachLocked(key, hash)
 	if until <= now {
 		// No hold, and so no PutFenced under it; but it supersedes those before.
 		if f := sh.fences[hash]; f != nil {

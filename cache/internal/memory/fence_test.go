@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
-	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
 // begin begins a flight, which must be a new one.
@@ -22,7 +21,7 @@ func begin(t *testing.T, s *store, kind memory.Kind, key string, reload bool) *m
 
 func tryBegin(t *testing.T, s *store, kind memory.Kind, key string, reload bool) (*item, *memory.Flight[string], bool) {
 	return s.Begin(kind, key, reload, func() *memory.Flight[string] {
-		return memory.NewFlight[string](singleflight.NewRun(t.Context()), kind, key)
+		return memory.NewFlight[string](t.Context(), kind, key)
 	})
 }
 
@@ -168,7 +167,7 @@ func TestPutFenced(t *testing.T) {
 			t.Error("not stored under its fence")
 		}
 		s.Settle(f, &item{Value: "loaded before", Fresh: memory.Never, Until: memory.Never, Lease: memory.Never}, nil)
-		if s.Peek("k").Value != "v" {
+		if s.Peek("k", false).Value != "v" {
 			t.Error("a load that began before the store replaced it")
 		}
 		s.Fence(2, later(), "k")

@@ -1,13 +1,109 @@
 package memory
 
 import (
+	"context"
+
 	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
-// NewFlight returns a flight of key that run is to settle. Its creator is counted as a waiter, see
-// singleflight.NewCall.
-func NewFlight[V any](run *singleflight.Run, kind Kind, key string) *Flight[V] {
-	return &Flight[V]{Call: singleflight.NewCall[*Item[V]](run), Run: run, Key: key, kind: kind}
+// A Kind is a kind of flight. Flights of different kinds never wait for each other in a circle: a fetch may wait
+// for a fill, and a fill waits for the origin alone.
+type Kind uint8
+
+// The kinds of flights.
+const (
+	Fill    Kind = iota // loads from the origin
+	Fetch               // asks another instance
+	Refetch             // asks another instance to load anew
+	kinds
+)
+
+// A Flight is a fill or a fetch that is under way. Init it, or use NewFlight.
+type Flight[V any] struct {
+	singleflight.Call[*Item[V]]
+	Key  string
+	hash uint64 // of Key
+	kind Kind
+
+	// The shard's lock guards joinable and next: whether the flight is among its flights, and what follows it
+	// there. Those that are not began during a hold, or were detached: nobody joins them, and
+	// nothing of them is stored.
+	joinable bool
+	next     *Flight[V]
+
+	item  Item[V]       // see Item
+	alone [1]*Flight[V] // see Alone
+}
+
+// flights are the flights that can be joined: at most one of each kind and key.
+type flights[V any] struct {
+	// byHash has the first of those whose keys have a hash; the others follow it.
+	byHash map[uint64]*Flight[V]
+	len    int
+}
+
+func (fs *flights[V]) clear() { *fs = flights[V]{byHash: make(map[uint64]*Flight[V])} }
+
+// get returns the flight of that kind and key, nil if there is none.
+func (fs *flights[V]) get(kind Kind, key string, hash uint64) *Flight[V] {
+	f := fs.byHash[hash]
+	for f != nil && (f.kind != kind || f.Key != key) {
+		f = f.next
+	}
+	return f
+}
+
+// add adds f, whose hash is set.
+func (fs *flights[V]) add(f *Flight[V]) {
+	f.next, f.joinable = fs.byHash[f.hash], true
+	fs.byHash[f.hash] = f
+	fs.len++
+}
+
+// remove removes f, which is there.
+func (fs *flights[V]) remove(f *Flight[V]) {
+	first := fs.byHash[f.hash]
+	switch {
+	case first != f:
+		for first.next != f {
+			first = first.next
+		}
+		first.next = f.next
+	case f.next != nil:
+		fs.byHash[f.hash] = f.next
+	default:
+		delete(fs.byHash, f.hash)
+	}
+	f.next, f.joinable = nil, false
+	fs.len--
+}
+
+// NewFlight returns a flight of key with a Run of its own on ctx, see singleflight.NewRun. Its creator is counted as
+// a waiter, see singleflight.NewCall.
+func NewFlight[V any](ctx context.Context, kind Kind, key string) *Flight[V] {
+	lone := new(struct { // in one allocation
+		Flight[V]
+		run singleflight.Run
+	})
+	lone.run.Init(ctx)
+	lone.Flight.Init(&lone.run, kind, key)
+	return &lone.Flight
+}
+
+// Init makes the zero Flight f one of key that run is to settle. Its creator is counted as a waiter.
+func (f *Flight[V]) Init(run *singleflight.Run, kind Kind, key string) {
+	f.Call.Init(run)
+	f.Key, f.kind = key, kind
+}
+
+// Item returns an item that is a part of f, for what f is to be settled with. Settle stores a copy of it, so that
+// what is kept does not keep f.
+func (f *Flight[V]) Item() *Item[V] { return &f.item }
+
+// Alone returns a list that has f alone, and that is a part of f.
+func (f *Flight[V]) Alone() []*Flight[V] {
+	f.alone[0] = f
+	return f.alone[:]
 }
 
 // Begin returns the item of key if there is one that is fresh; else the flight of that kind that is
@@ -15,7 +111,11 @@ func NewFlight[V any](run *singleflight.Run, kind Kind, key string) *Flight[V] {
 // to it that it is settled. In any case but the first the caller owes the flight a Wait.
 // With reload, it does not look for an item. After Close it returns nothing at all.
 func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Flight[V]) (item *Item[V], f *Flight[V], started bool) {
-	now := s.Now()
+	return s.BeginAt(s.Now(), kind, key, reload, start)
+}
+
+// BeginAt is Begin for one who has just asked for the time: what is fresh at now is fresh enough.
+func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, start func() *Flight[V]) (item *Item[V], f *Flight[V], started bool) {
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -29,21 +129,21 @@ func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Fligh
 			return e.item, nil, false
 		}
 	}
-	k := flightKey{key, kind}
 	if kind != Fill && sh.heldLocked(hash, now) {
 		// What comes from another instance during a hold may be old: it goes to
 		// the one who asked for it, and to nobody who asks later.
 		f = start()
-		f.private = true
+		f.hash = hash
 		sh.alone[f] = struct{}{}
 		return nil, f, true
 	}
-	if f = sh.flights[k]; f != nil {
+	if f = sh.flights.get(kind, key, hash); f != nil {
 		f.Join()
 		return nil, f, false
 	}
 	f = start()
-	sh.flights[k] = f
+	f.hash = hash
+	sh.flights.add(f)
 	return nil, f, true
 }
 
@@ -52,63 +152,83 @@ func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) 
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	k := flightKey{key, kind}
-	if sh.closed || sh.flights[k] != nil || kind != Fill && sh.heldLocked(hash, s.Now()) {
+	if sh.closed || sh.flights.get(kind, key, hash) != nil || kind != Fill && sh.heldLocked(hash, s.Now()) {
 		return nil
 	}
 	f := start()
-	sh.flights[k] = f
+	f.hash = hash
+	sh.flights.add(f)
 	return f
 }
 
 // Settle ends a flight with what it brought. If the flight was not detached, item becomes what key has; an item that
 // is not to be kept, or too large, leaves it with nothing. An error leaves what is there. Only the first Settle counts.
 func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
-	sh, hash := s.shard(f.Key)
-	var room int64
-	if err == nil && sh.attached(f) { // else nothing is evicted for it
-		room = s.reserve(f.Key, hash, item)
-	}
-	sh.mu.Lock()
-	if sh.landLocked(f) && err == nil {
-		if f.kind == Refetch {
-			sh.detachKindLocked(Fetch, f.Key) // what it brings may be older
-		}
-		s.replaceLocked(sh, f.Key, hash, item, room)
-		room = 0
-	}
-	sh.mu.Unlock()
-	if room > 0 {
-		s.budgets[item.class()].release(room)
+	if err == nil {
+		s.land(f, item)
+	} else {
+		s.takeOut(f)
 	}
 	// Only now, so that whoever has seen the result and comes again finds it in memory.
 	f.Call.Settle(item, err)
 }
 
-// attached reports whether f is still the flight of its kind and key.
-func (sh *shard[V]) attached(f *Flight[V]) bool {
+// land takes f out of its shard, and stores item if f was attached.
+func (s *Store[V]) land(f *Flight[V], item *Item[V]) {
+	sh := s.shards[s.index(f.hash)]
+	kept := item
+	if item == &f.item {
+		kept = nil // a copy, once it is known to be wanted
+	}
+	var room int64
 	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return sh.flights[flightKey{f.Key, f.kind}] == f
+	// If f is detached, nothing is evicted for what it brought.
+	if f.joinable && s.wantedLocked(sh, f.Key, f.hash, item) {
+		sh.mu.Unlock()
+		if kept == nil {
+			copied := *item
+			kept = &copied
+		}
+		room = s.reserveWanted(f.Key, f.hash, kept)
+		sh.mu.Lock()
+	}
+	if sh.landLocked(f) {
+		if f.kind == Refetch {
+			sh.detachKindLocked(Fetch, f.Key, f.hash) // what it brings may be older
+		}
+		if kept == nil {
+			kept = item // is not stored: there is no room for it
+		}
+		s.replaceLocked(sh, f.Key, f.hash, kept, room)
+		room = 0
+	}
+	sh.mu.Unlock()
+	if room > 0 {
+		s.budgets[kept.class()].release(room)
+	}
+}
+
+// takeOut takes f out of its shard.
+func (s *Store[V]) takeOut(f *Flight[V]) {
+	sh := s.shards[s.index(f.hash)]
+	sh.mu.Lock()
+	sh.landLocked(f)
+	sh.mu.Unlock()
 }
 
 // landLocked takes f out of the shard, and reports whether it was attached. sh.mu must be held.
 func (sh *shard[V]) landLocked(f *Flight[V]) bool {
-	delete(sh.alone, f)
-	k := flightKey{f.Key, f.kind}
-	attached := sh.flights[k] == f
-	if attached {
-		delete(sh.flights, k)
+	if f.joinable {
+		sh.flights.remove(f)
+		return true
 	}
-	return attached
+	delete(sh.alone, f)
+	return false
 }
 
 // Pass ends a flight with what it brought, and leaves in memory what is there.
 func (s *Store[V]) Pass(f *Flight[V], item *Item[V], err error) {
-	sh, _ := s.shard(f.Key)
-	sh.mu.Lock()
-	sh.landLocked(f)
-	sh.mu.Unlock()
+	s.takeOut(f)
 	f.Call.Settle(item, err)
 }
 
@@ -137,8 +257,13 @@ func (s *Store[V]) dropAllLocked(sh *shard[V]) {
 	}
 	sh.entries = make(map[string]*entry[V])
 	sh.peak = 0
-	for _, f := range sh.flights {
-		sh.alone[f] = struct{}{}
+	for _, first := range sh.flights.byHash {
+		for f := first; f != nil; {
+			sh.alone[f] = struct{}{}
+			next := f.next
+			f.next, f.joinable = nil, false
+			f = next
+		}
 	}
-	sh.flights = make(map[flightKey]*Flight[V])
+	sh.flights.clear()
 }

@@ -3,8 +3,6 @@ package memory
 import (
 	"math"
 	"unsafe"
-
-	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
 // An Instant is a point on the store's own monotonic clock, in nanoseconds.
@@ -23,36 +21,9 @@ type Item[V any] struct {
 	Fresh   Instant // until when the item is fresh
 	Until   Instant // until when it may be served; an Item that is past it is never kept
 	Lease   Instant // until when it may be served without asking another instance first; the store may renew it
-	Mirror  bool    // another instance owns the key
 	Peer    string  // the instance that it was fetched from, else ""
+	Mirror  bool    // another instance owns the key
 	Loaded  bool    // it was loaded for those who waited for it, and not found in a memory
-}
-
-// A Kind is a kind of flight. Flights of different kinds never wait for each other in a circle: a fetch may wait
-// for a fill, and a fill waits for the origin alone.
-type Kind uint8
-
-// The kinds of flights.
-const (
-	Fill    Kind = iota // loads from the origin
-	Fetch               // asks another instance
-	Refetch             // asks another instance to load anew
-	kinds
-)
-
-// A Flight is a fill or a fetch that is under way.
-type Flight[V any] struct {
-	*singleflight.Call[*Item[V]]
-	Run  *singleflight.Run
-	Key  string
-	kind Kind
-	// private flights began during a hold: nobody joins them and nothing of them is stored.
-	private bool
-}
-
-type flightKey struct {
-	key  string
-	kind Kind
 }
 
 // A class is a part of the store with a budget and queues of its own.

@@ -25,12 +25,20 @@ func (b *budget) tryReserve(n int64) bool {
 
 func (b *budget) release(n int64) { b.used.Add(-n) }
 
-// reserve makes room for item and returns how much, 0 if it is not to be kept: its time is over, it is too large, or
-// it is a mirror that is not wanted yet. No lock may be held.
-func (s *Store[V]) reserve(key string, hash uint64, item *Item[V]) int64 {
-	if item.Until <= s.Now() || item.Mirror && !s.shards[s.index(hash)].wantsMirror(key, hash) {
+// reserve makes room for item and returns how much, 0 if it is not to be kept: it is not wanted, or too large. No
+// lock may be held.
+func (s *Store[V]) reserve(sh *shard[V], key string, hash uint64, item *Item[V]) int64 {
+	sh.mu.Lock()
+	wanted := s.wantedLocked(sh, key, hash, item)
+	sh.mu.Unlock()
+	if !wanted {
 		return 0
 	}
+	return s.reserveWanted(key, hash, item)
+}
+
+// reserveWanted is reserve for an item that is wanted.
+func (s *Store[V]) reserveWanted(key string, hash uint64, item *Item[V]) int64 {
 	n := item.cost(key)
 	if n > s.budgets[item.class()].max/valueShare || !s.makeRoom(hash, item.class(), n) {
 		s.rejected.Add(1)
@@ -39,11 +47,18 @@ func (s *Store[V]) reserve(key string, hash uint64, item *Item[V]) int64 {
 	return n
 }
 
-// wantsMirror reports whether key is worth a mirror: it has one, or was asked for not long ago. The
-// first time, it just leaves a ghost.
-func (sh *shard[V]) wantsMirror(key string, hash uint64) bool {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+// wantedLocked reports whether item is to be kept: its time is not over, and if it is a mirror, key is worth one. sh.mu
+// must be held.
+func (s *Store[V]) wantedLocked(sh *shard[V], key string, hash uint64, item *Item[V]) bool {
+	if item.Until == 0 || item.Until <= s.Now() { // it need not ask for the time where nothing is kept
+		return false
+	}
+	return !item.Mirror || sh.wantsMirrorLocked(key, hash)
+}
+
+// wantsMirrorLocked reports whether key is worth a mirror: it has one, or was asked for not long ago. The
+// first time, it just leaves a ghost. sh.mu must be held.
+func (sh *shard[V]) wantsMirrorLocked(key string, hash uint64) bool {
 	p := &sh.policies[mirrored]
 	if _, ok := p.ghosts.set[hash]; ok {
 		return true

@@ -12,7 +12,7 @@ type shard[V any] struct {
 	mu       sync.Mutex
 	entries  map[string]*entry[V]
 	policies [classes]s3fifo[V]
-	flights  map[flightKey]*Flight[V]
+	flights  flights[V]
 	alone    map[*Flight[V]]struct{} // under way, and joined by nobody: private ones, and those that were detached
 	fences   map[uint64]*fence       // by hash of the key: keys that collide are fenced together; a nil *fence is none
 	every    fence                   // on every key
@@ -26,10 +26,10 @@ type shard[V any] struct {
 func newShard[V any]() *shard[V] {
 	sh := &shard[V]{
 		entries: make(map[string]*entry[V]),
-		flights: make(map[flightKey]*Flight[V]),
 		alone:   make(map[*Flight[V]]struct{}),
 		fences:  make(map[uint64]*fence),
 	}
+	sh.flights.clear()
 	for c := range sh.policies {
 		sh.policies[c].init()
 	}
@@ -38,17 +38,16 @@ func newShard[V any]() *shard[V] {
 
 // detachLocked takes the flights of key out of the shard: nobody joins them any more and what they bring is not
 // stored. sh.mu must be held.
-func (sh *shard[V]) detachLocked(key string) {
+func (sh *shard[V]) detachLocked(key string, hash uint64) {
 	for k := range kinds {
-		sh.detachKindLocked(k, key)
+		sh.detachKindLocked(k, key, hash)
 	}
 }
 
 // detachKindLocked is detachLocked for one kind. sh.mu must be held.
-func (sh *shard[V]) detachKindLocked(kind Kind, key string) {
-	k := flightKey{key, kind}
-	if f := sh.flights[k]; f != nil {
-		delete(sh.flights, k)
+func (sh *shard[V]) detachKindLocked(kind Kind, key string, hash uint64) {
+	if f := sh.flights.get(kind, key, hash); f != nil {
+		sh.flights.remove(f)
 		sh.alone[f] = struct{}{}
 	}
 }
@@ -99,7 +98,7 @@ func (s *Store[V]) Usage() Usage {
 		u.Misses += sh.misses
 		u.Expired += sh.expired
 		u.Entries += len(sh.entries)
-		u.Flights += len(sh.flights) + len(sh.alone)
+		u.Flights += sh.flights.len + len(sh.alone)
 		sh.mu.Unlock()
 	}
 	return u

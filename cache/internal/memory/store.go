@@ -71,7 +71,11 @@ func (s *Store[V]) index(hash uint64) uint64 { return hash >> s.shift } // a shi
 // Get returns the item of key, nil if there is none that may be served. It tells exactly one caller in RefreshEvery
 // to refresh an item that is stale.
 func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
-	now := s.Now()
+	return s.GetAt(s.Now(), key)
+}
+
+// GetAt is Get for one who has just asked for the time, and asks for many keys.
+func (s *Store[V]) GetAt(now Instant, key string) (item *Item[V], refresh bool) {
 	sh, _ := s.shard(key)
 	sh.mu.Lock()
 	e := sh.entries[key]
@@ -84,6 +88,33 @@ func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
 		sh.mu.Unlock()
 		return nil, false
 	}
+	item, refresh = sh.hitLocked(e, now)
+	sh.mu.Unlock()
+	return item, refresh
+}
+
+// Hit is Get for one who asks by Get where Hit returns nothing, which therefore counts as nothing. It returns nothing
+// that needs more than to be handed on: what stands for an error, what is to be refreshed, and what
+// has no encoding kept beside it if encoded is true.
+func (s *Store[V]) Hit(key string, encoded bool) *Item[V] {
+	now := s.Now()
+	sh, _ := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e := sh.entries[key]
+	switch {
+	case e == nil, now >= e.item.Until, now >= e.lease:
+		return nil
+	case e.item.Err != nil, encoded && e.item.Encoded == nil, now >= e.item.Fresh && now >= e.refreshAt:
+		return nil
+	}
+	item, _ := sh.hitLocked(e, now)
+	return item
+}
+
+// hitLocked counts a hit of e, which may be served. It tells exactly one caller in RefreshEvery to refresh an item that
+// is stale. sh.mu must be held.
+func (sh *shard[V]) hitLocked(e *entry[V], now Instant) (item *Item[V], refresh bool) {
 	if e.hits < maxHits {
 		e.hits++
 	}
@@ -99,17 +130,17 @@ func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
 	default:
 		sh.hits++
 	}
-	sh.mu.Unlock()
 	return item, refresh
 }
 
-// Peek returns the item of key, nil if there is none that may be served. It leaves no trace.
-func (s *Store[V]) Peek(key string) *Item[V] {
+// Peek returns the item of key, nil if there is none that may be served. It leaves no trace. With leased, it does not
+// return an item whose lease is over.
+func (s *Store[V]) Peek(key string, leased bool) *Item[V] {
 	now := s.Now()
 	sh, _ := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if e := sh.entries[key]; e != nil && now < e.item.Until {
+	if e := sh.entries[key]; e != nil && now < e.item.Until && (!leased || now < e.lease) {
 		return e.item
 	}
 	return nil
@@ -129,10 +160,10 @@ func (s *Store[V]) Renew(key string, until Instant) {
 // Put drops, detaches, and stores item in one step: what Set is where there is nobody else.
 func (s *Store[V]) Put(key string, item *Item[V]) {
 	sh, hash := s.shard(key)
-	room := s.reserve(key, hash, item)
+	room := s.reserve(sh, key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.detachLocked(key)
+	sh.detachLocked(key, hash)
 	s.replaceLocked(sh, key, hash, item, room)
 }
 
@@ -143,14 +174,14 @@ func (s *Store[V]) PutFenced(key string, id uint64, item *Item[V]) bool {
 		return false
 	}
 	sh, hash := s.shard(key)
-	room := s.reserve(key, hash, item)
+	room := s.reserve(sh, key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if !sh.fences[hash].isSole(id, s.Now()) {
 		s.budgets[item.class()].release(room)
 		return false
 	}
-	sh.detachLocked(key)
+	sh.detachLocked(key, hash)
 	s.replaceLocked(sh, key, hash, item, room)
 	return true
 }

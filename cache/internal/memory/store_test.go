@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
-	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
 type (
@@ -30,7 +29,7 @@ func keep(s *store, d time.Duration) *item {
 	return &item{Value: "v", Size: 1, Fresh: until, Until: until, Lease: until}
 }
 
-func has(s *store, key string) bool { return s.Peek(key) != nil }
+func has(s *store, key string) bool { return s.Peek(key, false) != nil }
 
 func TestG6BytesNeverExceedMaxBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -46,7 +45,7 @@ func TestG6BytesNeverExceedMaxBytes(t *testing.T) {
 			var sum int64
 			n := 0
 			for key := range held {
-				if it := s.Peek(key); it != nil {
+				if it := s.Peek(key, false); it != nil {
 					sum += memory.CostOf(it, key)
 					n++
 				}
@@ -108,7 +107,7 @@ func TestG6UnderABurst(t *testing.T) {
 					s.Get(key)
 				case 2:
 					_, f, started := s.Begin(memory.Fill, key, true, func() *memory.Flight[string] {
-						return memory.NewFlight[string](singleflight.NewRun(t.Context()), memory.Fill, key)
+						return memory.NewFlight[string](t.Context(), memory.Fill, key)
 					})
 					if started {
 						s.Settle(f, it, nil)
@@ -241,7 +240,7 @@ func TestUnwantedMirrorLeavesWhatWasLoadedHere(t *testing.T) {
 	mirror := val(10)
 	mirror.Mirror = true
 	s.Settle(f, mirror, nil)
-	if it := s.Peek("k"); it == nil || it.Mirror {
+	if it := s.Peek("k", false); it == nil || it.Mirror {
 		t.Errorf("%+v", it)
 	}
 }
@@ -295,9 +294,9 @@ func TestExpiredGoWithoutBeingAskedFor(t *testing.T) {
 func TestSetEncoded(t *testing.T) {
 	s := memory.New[string](1<<20, false)
 	s.Put("k", val(10))
-	it := s.Peek("k")
+	it := s.Peek("k", false)
 	s.SetEncoded("k", it, make([]byte, 100))
-	if got := s.Peek("k"); len(got.Encoded) != 100 || s.Usage().Bytes != memory.CostOf(got, "k") {
+	if got := s.Peek("k", false); len(got.Encoded) != 100 || s.Usage().Bytes != memory.CostOf(got, "k") {
 		t.Errorf("%d encoded, %d bytes", len(got.Encoded), s.Usage().Bytes)
 	}
 	if it.Encoded != nil {
@@ -306,8 +305,8 @@ func TestSetEncoded(t *testing.T) {
 	before := s.Usage().Bytes
 	s.SetEncoded("k", it, make([]byte, 50)) // no longer what the key has
 	s.SetEncoded("none", it, make([]byte, 50))
-	s.SetEncoded("k", s.Peek("k"), make([]byte, 1<<20))
-	if u := s.Usage(); u.Bytes != before || len(s.Peek("k").Encoded) != 100 {
+	s.SetEncoded("k", s.Peek("k", false), make([]byte, 1<<20))
+	if u := s.Usage(); u.Bytes != before || len(s.Peek("k", false).Encoded) != 100 {
 		t.Errorf("%+v", u)
 	}
 }

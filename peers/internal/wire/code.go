@@ -64,7 +64,7 @@ func (r *reader) byte() byte {
 func (r *reader) flags(known byte) byte {
 	f := r.byte()
 	if f&^known != 0 {
-		r.fail(fmt.Errorf("unknown flags %#x", f&^known))
+		r.fail(fmt.Errorf("flags %#x: %w", f&^known, ErrUnsupported))
 		return 0
 	}
 	return f

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
-// AppendPreface appends what a reply begins with.
+// AppendPreface appends what the body of a POST, and of a reply to one, begins with.
 func AppendPreface(dst []byte, signed bool) []byte {
 	if signed {
 		return append(dst, Version, flagSigned)
@@ -19,49 +19,71 @@ func AppendPreface(dst []byte, signed bool) []byte {
 	return append(dst, Version, 0)
 }
 
-// ReadPreface reads what a reply begins with.
+// ReadPreface reads what a body begins with.
 func ReadPreface(r *bufio.Reader) (signed bool, err error) {
 	var b [2]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return false, cutOff(err)
 	}
+	return parsePreface(b)
+}
+
+func parsePreface(b [2]byte) (signed bool, err error) {
 	if b[0] != Version {
-		return false, fmt.Errorf("reply: it has version %d of the format and this instance knows %d", b[0], Version)
+		return false, fmt.Errorf("it has version %d of the format and this instance knows %d", b[0], Version)
 	}
 	if b[1]&^flagSigned != 0 {
-		return false, fmt.Errorf("reply: unknown flags %#x", b[1]&^flagSigned)
+		return false, fmt.Errorf("unknown flags %#x", b[1]&^flagSigned)
 	}
 	return b[1]&flagSigned != 0, nil
 }
 
-// AppendFrameHead appends what stands before a frame's payload of n bytes.
-func AppendFrameHead(dst []byte, typ byte, n int) []byte {
-	return binary.AppendUvarint(append(dst, typ), uint64(n))
-}
-
-// A Frame is a part of a reply.
-type Frame struct {
-	Type      byte
-	Payload   []byte
-	Signature []byte // SignatureSize bytes if the reply is signed, otherwise none
+// RequestFrame returns the payload of the request that the body of a POST holds. It aliases b.
+func RequestFrame(b []byte) ([]byte, error) {
+	if len(b) < 2 {
+		return nil, fmt.Errorf("request: %w", errShort)
+	}
+	signed, err := parsePreface([2]byte(b))
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	if signed { // as a whole, in a header
+		return nil, errors.New("request: its frame is said to be signed")
+	}
+	f, n, err := ParseFrame(b[2:], uint64(len(b)))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("request: %w", err)
+	case n == 0:
+		return nil, fmt.Errorf("request: %w", errShort)
+	case f.Type != TypeRequest:
+		return nil, fmt.Errorf("request: the frame is of type %d", f.Type)
+	case 2+n < len(b):
+		return nil, fmt.Errorf("request: %d bytes are left over", len(b)-2-n)
+	}
+	return f.Payload, nil
 }
 
 // smallFrame is the length up to which a frame's memory is allocated before its bytes came.
 const smallFrame = 64 << 10
 
-// ReadFrame reads a frame, whose payload is at most limit bytes long, into memory of its own. It
-// allocates at most twice as much as it was sent, or smallFrame.
-func ReadFrame(r *bufio.Reader, limit uint64, signed bool) (Frame, error) {
+// ReadFrame reads a frame, whose payload is at most limit bytes long, into memory of its own, and the
+// signature that follows if signed is true. It allocates at most twice as much as it was sent, or smallFrame.
+func ReadFrame(r *bufio.Reader, limit uint64, signed bool) (f Frame, signature []byte, err error) {
 	typ, err := r.ReadByte()
 	if err != nil {
-		return Frame{}, cutOff(err)
+		return Frame{}, nil, cutOff(err)
+	}
+	call, err := readUvarint(r)
+	if err != nil {
+		return Frame{}, nil, err
 	}
 	n, err := readUvarint(r)
 	if err != nil {
-		return Frame{}, err
+		return Frame{}, nil, err
 	}
 	if n > limit {
-		return Frame{}, fmt.Errorf("reply: a frame has %d bytes, at most %d: %w", n, limit, ErrTooLarge)
+		return Frame{}, nil, fmt.Errorf("reply: a frame has %d bytes, at most %d: %w", n, limit, ErrTooLarge)
 	}
 	total := n
 	if signed {
@@ -71,7 +93,7 @@ func ReadFrame(r *bufio.Reader, limit uint64, signed bool) (Frame, error) {
 	for read := 0; ; {
 		m, err := io.ReadFull(r, b[read:])
 		if err != nil {
-			return Frame{}, cutOff(err)
+			return Frame{}, nil, cutOff(err)
 		}
 		read += m
 		if uint64(read) == total {
@@ -81,7 +103,7 @@ func ReadFrame(r *bufio.Reader, limit uint64, signed bool) (Frame, error) {
 		copy(grown, b)
 		b = grown
 	}
-	return Frame{Type: typ, Payload: b[:n:n], Signature: b[n:]}, nil
+	return Frame{Type: Type(typ), Call: call, Payload: b[:n:n]}, b[n:], nil
 }
 
 // readUvarint is reader.uvarint for a stream.
@@ -117,36 +139,56 @@ func cutOff(err error) error {
 // AppendAnswerHead appends the payload of an answer without its value, which ends the
 // payload. a.Message is cut at MaxMessage.
 func AppendAnswerHead(dst []byte, index int, a *cache.Answer) []byte {
+	return appendAnswer(append(dst, bit(flagLoaded, a.Loaded)), index, a)
+}
+
+// AppendLastAnswerHead is AppendAnswerHead for an answer that ends the reply.
+func AppendLastAnswerHead(dst []byte, index int, a *cache.Answer, epoch uint64) []byte {
+	dst = append(dst, flagLast|bit(flagLoaded, a.Loaded))
+	return appendAnswer(binary.BigEndian.AppendUint64(dst, epoch), index, a)
+}
+
+func appendAnswer(dst []byte, index int, a *cache.Answer) []byte {
 	dst = binary.AppendUvarint(dst, uint64(index))
-	var flags byte
-	if a.Loaded {
-		flags |= flagLoaded
-	}
-	dst = append(dst, byte(a.Status), flags)
+	dst = append(dst, byte(a.Status))
 	dst = appendDuration(dst, a.TTL)
 	dst = appendDuration(dst, a.Stale)
 	dst = appendSize(dst, a.Size)
 	return appendString(dst, cut(a.Message))
 }
 
-// DecodeAnswer decodes the payload of an answer, to one of n keys. Its Value aliases b.
-func DecodeAnswer(b []byte, n int) (index int, a cache.Answer, err error) {
+// A Keyed is an answer to one of the keys of a request.
+type Keyed struct {
+	Index int
+	cache.Answer
+	Last  bool   // the reply ends here
+	Epoch uint64 // of the answering instance's view, if it is the last
+}
+
+// DecodeAnswer decodes the payload of an answer. Its Value aliases b. Index may be out of range, up to MaxKeys.
+func DecodeAnswer(b []byte) (Keyed, error) {
+	var k Keyed
 	r := reader{b: b}
-	i := r.uvarint()
-	if i >= uint64(n) {
-		r.fail(fmt.Errorf("it answers key %d of %d", i, n))
+	flags := r.flags(flagLoaded | flagLast)
+	k.Loaded, k.Last = flags&flagLoaded != 0, flags&flagLast != 0
+	if k.Last {
+		k.Epoch = r.fixed64()
 	}
-	a.Status = cache.Status(r.byte())
-	a.Loaded = r.flags(flagLoaded)&flagLoaded != 0
-	a.TTL = r.duration()
-	a.Stale = r.duration()
-	a.Size = r.size()
-	a.Message = r.string(checkMessage)
-	a.Value = r.rest()
+	index := r.uvarint()
+	if index > MaxKeys {
+		r.fail(fmt.Errorf("it answers key %d, of at most %d", index, MaxKeys))
+	}
+	k.Index = int(index)
+	k.Status = cache.Status(r.byte())
+	k.TTL = r.duration()
+	k.Stale = r.duration()
+	k.Size = r.size()
+	k.Message = r.string(checkMessage)
+	k.Value = r.rest()
 	if err := r.end(); err != nil {
-		return 0, cache.Answer{}, fmt.Errorf("answer: %w", err)
+		return Keyed{}, fmt.Errorf("answer: %w", err)
 	}
-	return int(i), a, nil
+	return k, nil
 }
 
 // An End is the last frame of a reply.

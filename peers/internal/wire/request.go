@@ -28,21 +28,21 @@ type Request struct {
 	MaxValue uint64
 }
 
-// AppendRequest appends the encoding of q to dst. It fails, with an error that wraps ErrTooLarge,
+// AppendRequest appends a request's payload to dst. It fails, with an error that wraps ErrTooLarge,
 // if q breaks a limit of the format.
 func AppendRequest(dst []byte, q *Request) ([]byte, error) {
-	dst = append(dst, Version, byte(q.Verb))
+	dst = append(dst, byte(q.Verb))
 	head := func(flags byte) {
 		dst = append(dst, flags)
 		dst = binary.BigEndian.AppendUint64(dst, q.Epoch)
 		dst = appendDuration(dst, q.Timeout)
 	}
 	switch q.Verb {
-	case Ping:
+	case Ping, Stats:
 		head(0)
 		return dst, nil
 	case Get:
-		head(bit(flagReload, q.Get.Reload) | bit(flagTakeover, q.Get.Takeover))
+		head(bit(flagReload, q.Get.Reload) | bit(flagTakeover, q.Get.Takeover) | bit(flagPeek, q.Get.Peek))
 		dst = binary.AppendUvarint(dst, q.MaxValue)
 		return appendGet(dst, q.Get)
 	case Fence:
@@ -144,6 +144,8 @@ func appendStore(dst []byte, s *cache.StoreRequest) ([]byte, error) {
 	return append(dst, s.Value...), nil
 }
 
+const getFlags = flagReload | flagTakeover | flagPeek
+
 // bit returns mask if it is set.
 func bit(mask byte, set bool) byte {
 	if set {
@@ -152,17 +154,15 @@ func bit(mask byte, set bool) byte {
 	return 0
 }
 
-// DecodeRequest decodes a request. Only the Value of a store aliases b.
+// DecodeRequest decodes a request's payload. Only the Value of a store aliases b. The error wraps ErrUnsupported if
+// the verb or a flag is not known.
 func DecodeRequest(b []byte) (*Request, error) {
 	r := reader{b: b}
-	if v := r.byte(); r.err == nil && v != Version {
-		return nil, fmt.Errorf("request: it has version %d of the format and this instance knows %d", v, Version)
-	}
 	q := &Request{Verb: Verb(r.byte())}
 	var known byte
 	switch q.Verb {
 	case Get:
-		known = flagReload | flagTakeover
+		known = getFlags
 	case Fence, Release:
 		known = flagAll
 	}
@@ -180,7 +180,7 @@ func DecodeRequest(b []byte) (*Request, error) {
 
 func (r *reader) body(q *Request, flags byte) {
 	switch q.Verb {
-	case Ping:
+	case Ping, Stats:
 	case Get:
 		q.MaxValue = r.uvarint()
 		q.Get = &cache.GetRequest{
@@ -188,6 +188,7 @@ func (r *reader) body(q *Request, flags byte) {
 			Version:  r.name("the version"),
 			Reload:   flags&flagReload != 0,
 			Takeover: flags&flagTakeover != 0,
+			Peek:     flags&flagPeek != 0,
 			Carried:  r.carried(),
 			Keys:     r.keys(),
 		}
@@ -220,7 +221,7 @@ func (r *reader) body(q *Request, flags byte) {
 			Value:   r.rest(),
 		}
 	default:
-		r.fail(errors.New("this instance does not know the verb"))
+		r.fail(ErrUnsupported)
 	}
 }
 

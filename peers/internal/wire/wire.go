@@ -9,12 +9,51 @@
 // bytes, big-endian. A duration is a uvarint: 0 for zero or less, 1 for cache.Forever,
 // and otherwise the nanoseconds plus one. Only durations travel, never points in time.
 //
+// # Frame
+//
+//	byte     type         1 answer, 2 end, 3 request, 4 part, 5 cancel, 6 credit,
+//	                      7 ping, 8 pong, 9 go-away; with 128 added: the first
+//	                      part of a message that is longer than a frame
+//	uvarint  call         to which it belongs; 0 for ping, pong and go-away
+//	uvarint  length of the payload
+//	...      payload
+//
+//	request  see below                                         client to server
+//	answer   see below                                         server to client
+//	end      see below                                         server to client
+//	part     further bytes of the call's message               both ways
+//	cancel   (empty): the client does not wait any more        client to server
+//	credit   uvarint  bytes of the call that were taken        both ways
+//	ping     up to 32 bytes, which come back in a pong         both ways
+//	pong     those of a ping                                   both ways
+//	go-away  (empty): no new calls; those under way are
+//	         answered                                          server to client
+//
+// Frames of other types are skipped.
+//
+// On an upgraded connection frames follow each other in both directions, each with a payload of
+// MaxPayload bytes at most. A longer message is sent as a first part, whose payload is a uvarint with the
+// length of the whole message and the beginning of it, and parts with the rest; frames of other calls may come between them.
+// A client numbers its calls as it likes; it uses a number again once the reply to it has ended, which
+// every request has, a cancelled one too.
+//
+// A message that comes in parts, and the answers of one reply, are subject to credit: a sender has
+// sent at most Window bytes of a call's payloads that the receiver has not credited, but for the frame that
+// exceeds it.
+//
+// A POST's body is one request, and its reply's body an answer for each key and an end. Both
+// begin with a preface; there are no parts, and each frame of a signed reply has a signature after it.
+//
+//	preface  byte     version      1
+//	         byte     flags        bit 0: every frame is signed. Others are 0
+//	signed   ...      frame
+//	frame    32 bytes signature
+//
 // # Request
 //
-//	byte     version      1
-//	byte     verb         1 ping, 2 get, 3 fence, 4 release, 5 store
+//	byte     verb         1 ping, 2 get, 3 fence, 4 release, 5 store, 6 stats
 //	byte     flags        bit 0: of get, reload; of fence and release, all keys;
-//	                      bit 1: of get, takeover. Others are 0
+//	                      bit 1: of get, takeover; bit 2: of get, peek. Others are 0
 //	fixed64  epoch        of the sender's view
 //	duration timeout      what is left for the request; Forever if it has no deadline
 //	...      body, by verb, up to the end of the request
@@ -37,21 +76,21 @@
 //	         duration ttl, duration stale
 //	         uvarint  size
 //	         ...      the value, up to the end of the request
+//	stats    (empty)
+//
+// Verbs 7 to 15 are set aside for the handing over of entries.
 //
 // # Reply
 //
-//	byte     version      1
-//	byte     flags        bit 0: every frame is signed. Others are 0
-//	...      frames, the last one an end
+// A reply is any number of answers, in the order in which they became ready, and an end; or
+// an answer with bit 1 of its flags, which is an end with code 0 as well. Nothing follows either; a reply
+// without was cut off.
 //
-//	frame    byte     type: 1 answer, 2 end
-//	         uvarint  length of the payload
-//	         ...      payload
-//	         32 bytes signature, if the reply is signed
-//
-//	answer   uvarint  index of the key in the request
+//	answer   byte     flags, bit 0: loaded for this request; bit 1: the reply ends
+//	                  here. Others are 0
+//	         fixed64  epoch of the answering instance's view, with bit 1 only
+//	         uvarint  index of the key in the request
 //	         byte     cache.Status
-//	         byte     flags, bit 0: loaded for this request. Others are 0
 //	         duration ttl, duration stale
 //	         uvarint  size
 //	         string   message
@@ -61,8 +100,17 @@
 //	         fixed64  epoch of the answering instance's view
 //	         ...      message, up to the end of the payload
 //
-// Answers come in the order in which they became ready. Nothing follows an end; a reply
-// without one was cut off.
+// The answer to stats has the value {"Self": ...}, a JSON object of what the instance has counted.
+//
+// # Features
+//
+// When a connection is upgraded each side says in a 64-bit word what it understands beyond
+// version 1, one bit each, and uses what both do. Unknown bits are ignored.
+//
+//	bit 0    the peek flag of get
+//	bit 1    the verb stats
+//
+// A verb or a flag that an instance does not know is answered with an end of code Unsupported.
 //
 // Each message has exactly one encoding: decoders reject numbers longer than
 // need be, unknown flags and bytes left over. No decoder allocates more than a small
@@ -88,6 +136,22 @@ const (
 	MaxCarriedBytes = 8 << 10          // bytes of all carried keys and values
 	SignatureSize   = 32               // bytes of a frame's signature
 	AnswerOverhead  = MaxMessage + 128 // most bytes of an answer without its value
+	MaxPayload      = 68 << 10         // bytes of a payload on an upgraded connection
+	MaxPing         = 32               // bytes of a ping's payload
+	PartSize        = 32 << 10         // bytes of a part, as this package's users send them
+	Window          = 256 << 10        // bytes of a call that may be sent and not credited
+)
+
+// Features are what an instance understands beyond the first version, one bit each. The bits are append-only.
+type Features uint64
+
+// The features.
+const (
+	FeaturePeek  Features = 1 << 0
+	FeatureStats Features = 1 << 1
+
+	// AllFeatures are those of this package.
+	AllFeatures = FeaturePeek | FeatureStats
 )
 
 // A Verb says what a request asks for. The numbers are append-only: new verbs get
@@ -101,6 +165,7 @@ const (
 	Fence   Verb = 3
 	Release Verb = 4
 	Store   Verb = 5
+	Stats   Verb = 6
 )
 
 func (v Verb) String() string {
@@ -115,6 +180,8 @@ func (v Verb) String() string {
 		return "release"
 	case Store:
 		return "store"
+	case Stats:
+		return "stats"
 	}
 	return fmt.Sprintf("verb %d", uint8(v))
 }
@@ -136,22 +203,41 @@ const (
 	Self            Code = 7  // the sender is the instance itself
 	Closed          Code = 8  // the instance is shutting down
 	Failed          Code = 9  // something broke, such as a panic
-	Timeout         Code = 10 // the time that the request had was over
+	Timeout         Code = 10 // the time that the request had was over, or it was cancelled
+	Unsupported     Code = 11 // the verb, or a flag, is not known
 )
 
-// The types of a reply's frames. The numbers are append-only.
+// A Type says what a frame is. The numbers are append-only.
+type Type uint8
+
+// The types.
 const (
-	TypeAnswer = 1
-	TypeEnd    = 2
+	TypeAnswer  Type = 1
+	TypeEnd     Type = 2
+	TypeRequest Type = 3
+	TypePart    Type = 4
+	TypeCancel  Type = 5
+	TypeCredit  Type = 6
+	TypePing    Type = 7
+	TypePong    Type = 8
+	TypeGoAway  Type = 9
+
+	// FirstPart is added to the type of a message that comes in parts.
+	FirstPart Type = 128
 )
 
 const (
 	flagReload   = 1 << 0 // of a get
 	flagTakeover = 1 << 1 // of a get
+	flagPeek     = 1 << 2 // of a get
 	flagAll      = 1 << 0 // of a fence or a release
 	flagLoaded   = 1 << 0 // of an answer
+	flagLast     = 1 << 1 // of an answer
 	flagSigned   = 1 << 0 // of a reply
 )
+
+// ErrUnsupported says that a message has a verb or a flag that is not known.
+var ErrUnsupported = errors.New("not known to this instance")
 
 // ErrTooLarge says that a message, or a part of it, is over a limit.
 var ErrTooLarge = errors.New("over the limit")

@@ -1,0 +1,266 @@
+package peers
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
+	"github.com/seed-0f2aaebe/fleetcache/singleflight"
+)
+
+// A call is one request that travels on a link, and its reply. It implements cache.Answers.
+type call struct {
+	wake chan struct{} // holds one: there is something to look at. It stays the call's, whoever uses that: see wake
+	callState
+}
+
+type callState struct {
+	l       *link
+	id      uint64
+	payload []byte // of the request: kept, for it may have to be sent once more
+	timeout time.Duration
+	keys    int
+	began   time.Duration
+	once    bool          // it is not sent again, nor counted, if the link breaks
+	again   cache.Answers // the call that takes this one's place, since the link broke; written under mu
+
+	// Guarded by the link's mu.
+
+	deadline    time.Duration // by the pool's clock
+	queue       []wire.Keyed  // answers that came; those before head were taken
+	head        int
+	taken       int    // answers that Next returned
+	seen        []bool // of a call for several keys: which were answered
+	left        int    // keys that were not answered
+	err         error  // nil until the call has ended: io.EOF then, or why it failed
+	flow        flow   // of the request
+	owed        int    // bytes that came and were not credited
+	queued      int    // bytes of values in queue
+	interrupted bool
+	waits       bool // its user is parked, and so it is in the link's list
+	leads       bool // its user has been given the reading role
+	prev, next  *call
+}
+
+var calls = sync.Pool{New: func() any { return &call{wake: make(chan struct{}, 1)} }}
+
+// newCall returns a call for q, or an error if q breaks a limit.
+func newCall(p *peer, q *wire.Request) (*call, error) {
+	c := calls.Get().(*call)
+	q.Epoch = p.pool.Epoch()
+	var err error
+	c.payload, err = wire.AppendRequest(c.payload[:0], q)
+	if err == nil {
+		err = p.checkRequest(len(c.payload))
+	}
+	if err != nil {
+		c.release()
+		return nil, p.fault(ErrTooLarge, "was not sent the request", err)
+	}
+	c.timeout = q.Timeout
+	if q.Verb == wire.Get {
+		c.keys = len(q.Get.Keys)
+	} else if q.Verb == wire.Stats {
+		c.keys = 1
+	}
+	c.left = c.keys
+	if c.keys > 1 {
+		c.seen = append(c.seen[:0], make([]bool, c.keys)...)
+	}
+	return c, nil
+}
+
+// release gives the call back for the next one.
+func (c *call) release() {
+	if cap(c.payload) > copyLimit || cap(c.queue) > 256 {
+		return // it was a large one
+	}
+	clear(c.queue)
+	c.callState = callState{payload: c.payload, queue: c.queue[:0], seen: c.seen}
+	select {
+	case <-c.wake:
+	default:
+	}
+	calls.Put(c)
+}
+
+// Next implements cache.Answers.
+func (c *call) Next(ctx context.Context) (int, cache.Answer, error) {
+	if c.again != nil {
+		return c.again.Next(ctx)
+	}
+	l := c.l
+	l.mu.Lock()
+	for {
+		if c.head < len(c.queue) {
+			i, a := c.takeLocked()
+			l.leaveAndUnlock(c)
+			return i, a, nil
+		}
+		if err := c.err; err != nil {
+			l.leaveAndUnlock(c)
+			return c.failed(ctx, err)
+		}
+		if err := ctx.Err(); err != nil {
+			l.leaveAndUnlock(c)
+			return 0, cache.Answer{}, err
+		}
+		if c.leads || !l.reading {
+			c.leads, l.reading = false, true
+			l.mu.Unlock()
+			l.lead(ctx, c)
+			l.mu.Lock()
+			continue
+		}
+		l.parked.add(c)
+		l.mu.Unlock()
+		if done := ctx.Done(); done == nil {
+			<-c.wake
+		} else {
+			select {
+			case <-c.wake:
+			case <-done:
+			}
+		}
+		l.mu.Lock()
+		if c.waits {
+			l.parked.remove(c)
+		}
+	}
+}
+
+// takeLocked takes the next answer, which there is. mu must be held.
+func (c *call) takeLocked() (int, cache.Answer) {
+	k := &c.queue[c.head]
+	i, a := k.Index, k.Answer
+	*k = wire.Keyed{}
+	if c.head++; c.head == len(c.queue) {
+		c.queue, c.head = c.queue[:0], 0
+	}
+	c.taken++
+	c.queued -= len(a.Value)
+	if c.err == nil {
+		c.l.creditLocked(c)
+	}
+	return i, a
+}
+
+// leaveAndUnlock passes the reading role on if c was given it, and writes credit that c's taking left. mu must be
+// held, and is not afterwards.
+func (l *link) leaveAndUnlock(c *call) {
+	var ready *call
+	if c.leads {
+		c.leads = false
+		ready = l.passLocked()
+	}
+	if l.out.size > 0 {
+		l.flushAndUnlock(false)
+	} else {
+		l.mu.Unlock()
+	}
+	ready.rouse()
+}
+
+func (c *call) rouse() {
+	if c != nil {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// failed returns err, unless the link broke before anything of the reply was taken, and the request may be sent again.
+func (c *call) failed(ctx context.Context, err error) (int, cache.Answer, error) {
+	p := c.l.p
+	if !c.once && c.taken == 0 && mayRepeat(wire.Get, err) {
+		if q, derr := wire.DecodeRequest(c.payload); derr == nil {
+			left := c.timeout
+			if left != cache.Forever {
+				left -= p.pool.now() - c.began
+			}
+			again := cache.GoGet(p.getAgain, q.Get, left)
+			c.l.mu.Lock()
+			c.again = again
+			interrupted := c.interrupted
+			c.l.mu.Unlock()
+			if interrupted {
+				interrupt(again)
+			}
+			return again.Next(ctx)
+		}
+	}
+	if !c.once && err != io.EOF {
+		p.failures.Add(1)
+	}
+	return 0, cache.Answer{}, err
+}
+
+// Close implements cache.Answers.
+func (c *call) Close() {
+	if c.again != nil {
+		c.again.Close()
+	}
+	l := c.l
+	l.mu.Lock()
+	if c.err != nil {
+		l.mu.Unlock()
+		c.release()
+		return
+	}
+	c.err = io.EOF
+	l.withdrawLocked(c)
+	idle := l.retired && l.pending == 0
+	l.flushAndUnlock(false)
+	if idle {
+		l.fail(errRetired)
+	}
+	c.release()
+}
+
+// Interrupt ends the call, and has Next return an error at once, or within readerPatience if it reads.
+func (c *call) Interrupt() {
+	l := c.l
+	l.mu.Lock()
+	c.interrupted = true
+	again := c.again
+	var ready *call
+	if c.err == nil {
+		c.err = errInterrupted
+		l.withdrawLocked(c)
+		if l.unparkLocked(c) {
+			ready = c
+		}
+	}
+	idle := l.retired && l.pending == 0
+	l.flushAndUnlock(false)
+	ready.rouse()
+	if idle {
+		l.fail(errRetired)
+	}
+	if again != nil {
+		interrupt(again)
+	}
+}
+
+func interrupt(a cache.Answers) {
+	if i, ok := a.(singleflight.Interrupter); ok {
+		i.Interrupt()
+	}
+}
+
+var errInterrupted = errors.New("peers: the call was interrupted")
+
+// creditLocked credits what came of c, if enough of it was taken. mu must be held.
+func (l *link) creditLocked(c *call) {
+	if c.owed >= wire.Window/4 && c.queued < wire.Window {
+		l.out.size -= len(l.out.buf)
+		l.out.buf = wire.AppendCredit(l.out.buf, c.id, c.owed)
+		l.out.size += len(l.out.buf)
+		c.owed = 0
+	}
+}
