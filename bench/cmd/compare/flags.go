@@ -1,0 +1,78 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/kind"
+)
+
+// options are the flags, checked.
+type options struct {
+	what     []suite
+	args     []string // as given
+	short    bool
+	rounds   int
+	duration time.Duration
+	kinds    []string
+	json     string
+	markdown bool
+	progress func(format string, args ...any)
+}
+
+func parseFlags(args []string) (*options, error) {
+	o := &options{args: args}
+	flags, what, kinds := o.flagSet()
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return nil, fmt.Errorf("%q is no flag: see -h", flags.Arg(0))
+	case o.rounds < 0:
+		return nil, fmt.Errorf("-rounds is %d: use a positive number, or 0 for the default", o.rounds)
+	case o.duration < 0:
+		return nil, fmt.Errorf("-duration is %v: use a positive duration, or 0 for the default", o.duration)
+	}
+	if *kinds != "" {
+		o.kinds = strings.Split(*kinds, ",")
+		if _, err := kind.Named(o.kinds...); err != nil {
+			return nil, fmt.Errorf("-kinds: %w", err)
+		}
+	}
+	var err error
+	o.what, err = suitesNamed(strings.Split(*what, ","))
+	return o, err
+}
+
+func (o *options) flagSet() (flags *flag.FlagSet, what, kinds *string) {
+	flags = flag.NewFlagSet("compare", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // run prints errors and help
+	what = flags.String("what", "remote", "what to compare, `names` with commas between: "+strings.Join(suiteNames(), ", "))
+	kinds = flags.String("kinds", "", "measure only these, `names` with commas between: "+strings.Join(kind.Names(kind.All()), ", ")+
+		" (default all whose programs are installed)")
+	flags.BoolVar(&o.short, "short", false, "measure the few most telling figures only, in less than a minute")
+	flags.IntVar(&o.rounds, "rounds", 0, "measure everything this many times, and take medians (default 5, or 4 with -short)")
+	flags.DurationVar(&o.duration, "duration", 0, "of each single measurement (default 400ms, or 250ms with -short)")
+	flags.StringVar(&o.json, "json", "", "write every single measurement to `file` as well")
+	flags.BoolVar(&o.markdown, "markdown", false, "print RESULTS.md")
+	return flags, what, kinds
+}
+
+func usage(w io.Writer) {
+	flags, _, _ := new(options).flagSet()
+	fmt.Fprintf(w, "Compare measures fleetcache side by side with others.\n\nusage: compare [flags]\n")
+	flags.SetOutput(w)
+	flags.PrintDefaults()
+	fmt.Fprintf(w, "\nWhat can be compared:\n")
+	for _, s := range suites {
+		fmt.Fprintf(w, "  %-10s %s\n", s.name, s.about)
+	}
+	fmt.Fprintf(w, "\nKinds of remote:\n")
+	for _, k := range kind.All() {
+		fmt.Fprintf(w, "  %-15s %s\n", k.Name, k.About)
+	}
+}

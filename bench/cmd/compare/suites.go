@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
+)
+
+// A suite is something that -what can name. Each is a package of its own.
+type suite struct {
+	name, about string
+	run         func(ctx context.Context, o *options) (*report.Report, error)
+}
+
+var suites = []suite{
+	{"remote", "remote hits: a value that another process has in memory", runRemote},
+}
+
+func suiteNames() []string {
+	names := make([]string, len(suites))
+	for i, s := range suites {
+		names[i] = s.name
+	}
+	return names
+}
+
+func suitesNamed(names []string) ([]suite, error) {
+	var found []suite
+	for _, name := range names {
+		i := slices.IndexFunc(suites, func(s suite) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-what: there is no %q: use some of %s", name, strings.Join(suiteNames(), ", "))
+		}
+		found = append(found, suites[i])
+	}
+	return found, nil
+}
+
+func runRemote(ctx context.Context, o *options) (*report.Report, error) {
+	return remote.Run(ctx, remote.Options{
+		Short:    o.short,
+		Rounds:   o.rounds,
+		Duration: o.duration,
+		Kinds:    o.kinds,
+		Progress: o.progress,
+	})
+}

@@ -1,0 +1,9 @@
+// Package bench measures fleetcache side by side with others of the field, on this machine. It exports nothing:
+//
+//	go run -C bench ./cmd/compare -what remote   # ratios and a table; -short takes less than a minute
+//	go test -C bench -bench Remote               # the same kinds, as Go benchmarks
+//	go run -C bench ./cmd/soak                   # three instances behind connections that break
+//
+// It is a module of its own, so that what it measures against is no dependency of the library's.
+// RESULTS.md has figures, with the command and the machine.
+package bench

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package kind
+
+import "syscall"
+
+// endsWithUs has nothing to offer here: the program ends when this process closes it.
+func endsWithUs() *syscall.SysProcAttr { return nil }

@@ -1,0 +1,34 @@
+package load
+
+import (
+	"runtime"
+	"time"
+)
+
+// A Usage is what a process has spent since it began.
+type Usage struct {
+	CPU    time.Duration // of user and system; 0 if it cannot be known here
+	Allocs uint64        // objects on Go's heap; 0 for a process that is not Go's
+}
+
+// Minus returns what was spent between an earlier Usage and u.
+func (u Usage) Minus(earlier Usage) Usage {
+	return Usage{CPU: u.CPU - earlier.CPU, Allocs: u.Allocs - earlier.Allocs}
+}
+
+// Spent returns what this process has spent.
+func Spent() (Usage, error) {
+	cpu, err := ownCPU()
+	if err != nil {
+		return Usage{}, err
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return Usage{CPU: cpu, Allocs: m.Mallocs}, nil
+}
+
+// SpentBy returns what another process has spent.
+func SpentBy(pid int) (Usage, error) {
+	cpu, err := cpuOf(pid)
+	return Usage{CPU: cpu}, err
+}
