@@ -95,7 +95,8 @@ type Config struct {
 	MaxInFlight int
 
 	// MaxValueBytes bounds a value in either direction, encoded. A longer one is answered
-	// with cache.StatusTooLarge. The size of a request is bounded by it as well.
+	// with cache.StatusTooLarge. The size of a request is bounded by it as well, and what the requests of one connection take
+	// together: to twice that. Further ones get ErrOverloaded.
 	// 0: DefaultMaxValueBytes. At most MaxMaxValueBytes.
 	MaxValueBytes int
 

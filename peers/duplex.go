@@ -14,6 +14,10 @@ const (
 	// one is gathered by the system.
 	copyLimit = 4 << 10
 
+	// Whoever writes looks maxLooks times at most whether others append, and maxIdleLooks times in vain.
+	maxLooks     = 64
+	maxIdleLooks = 3
+
 	// keptBuffer is the largest buffer that a connection keeps for the next write.
 	keptBuffer = 256 << 10
 )
@@ -165,20 +169,20 @@ func (d *duplex) beginLocked() bool {
 	return true
 }
 
-// gather lets others run for as long as they append: one write for all is cheaper than one for each, by far.
+// gather lets others run for as long as they append: one write for all is cheaper than one for each, by far. Those who append may
+// run on another processor, so that nothing new at one look means little.
 func (d *duplex) gather() {
 	d.mu.Lock()
 	size := d.out.size
 	d.mu.Unlock()
-	for range 8 {
+	for looks, idle := 0, 0; looks < maxLooks && idle < maxIdleLooks; looks++ {
 		runtime.Gosched()
 		d.mu.Lock()
 		grown := d.out.size
 		d.mu.Unlock()
-		if grown == size {
-			return
+		if idle++; grown != size {
+			size, idle = grown, 0
 		}
-		size = grown
 	}
 }
 

@@ -45,9 +45,12 @@ func testG11LimitsValue(t *testing.T, pair pairing) {
 	}
 }
 
-func TestG11LimitsLowerLimitOfTheTwo(t *testing.T) {
+func TestG11LimitsLowerLimitOfTheTwo(t *testing.T) { eitherWay(t, testG11LimitsLowerLimitOfTheTwo) }
+
+func testG11LimitsLowerLimitOfTheTwo(t *testing.T, upgraded bool) {
 	a := newNode(t, limits)
 	b := newNode(t, nil)
+	b.upgrades.Store(upgraded)
 	if err := a.Set(Member{URL: b.Self()}); err != nil {
 		t.Fatal(err)
 	}

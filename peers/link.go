@@ -51,6 +51,8 @@ type link struct {
 	pending      int // calls that have not ended, nor were closed
 	pendingBytes int // of requests of calls that have not ended
 	parked       callList
+	answers      uint64        // that came
+	creditsLater bool          // a timer will credit what came
 	reading      bool          // somebody has the reading role
 	slots        chan struct{} // closed when a number is free again; nil if nobody waits for that
 	retired      bool          // takes no new calls; it is closed when the last one has ended
@@ -70,12 +72,11 @@ type slot struct {
 
 // delivery is something that came for a call.
 type delivery struct {
-	call    uint64
-	typ     wire.Type
-	keyed   wire.Keyed
-	end     wire.End
-	n       int  // bytes of a part, or of a credit
-	counted bool // an answer that came in parts, which were counted
+	call  uint64
+	typ   wire.Type
+	keyed wire.Keyed
+	end   wire.End
+	n     int // bytes of a part, or of a credit
 }
 
 func newLink(p *peer, nc net.Conn, rd io.Reader, features wire.Features) *link {

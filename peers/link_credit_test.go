@@ -171,3 +171,41 @@ func TestLinkCallerThatDoesNotTake(t *testing.T) {
 	}
 	atRest(t, l, b)
 }
+
+// A client that gives no credit does not keep a call, and what that holds, for ever; one that gives little does.
+func TestSessionEndsCallsWithoutCredit(t *testing.T) {
+	for name, hit := range map[string]bool{"from memory": true, "loaded": false} {
+		n := rawNode(t, nil)
+		n.creditTime = 200 * time.Millisecond
+		value := bytes.Repeat([]byte("v"), 4*wire.Window)
+		n.attach(t, responder{
+			hit: func(_, _ string) (cache.Answer, bool) { return cache.Answer{Value: value}, hit },
+			get: func(_ context.Context, q *cache.GetRequest, deliver func(int, cache.Answer)) error {
+				for i := range q.Keys {
+					deliver(i, cache.Answer{Value: value})
+				}
+				return nil
+			},
+		})
+		l := dialRaw(t, n)
+		l.write(frame(wire.TypeRequest, 1, getRequest(t, "a")), frame(wire.TypeRequest, 2, getRequest(t, "b", "c")))
+		ends := map[uint64]wire.Code{}
+		for len(ends) < 2 {
+			if f := l.next(); f.Type == wire.TypeEnd {
+				e, err := wire.DecodeEnd(f.Payload)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ends[f.Call] = e.Code
+			}
+		}
+		if ends[1] != wire.Timeout || ends[2] != wire.Timeout {
+			t.Errorf("%s: the calls ended with %v, want code %d", name, ends, wire.Timeout)
+		}
+		until(t, "the calls to be over", func() bool { return n.Stats().InFlight == 0 })
+		l.write(frame(wire.TypePing, 0, nil))
+		if f := l.next(); f.Type != wire.TypePong {
+			t.Errorf("%s: the connection is of no use any more: %+v", name, f)
+		}
+	}
+}

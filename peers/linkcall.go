@@ -33,13 +33,15 @@ type callState struct {
 	deadline    time.Duration // by the pool's clock
 	queue       []wire.Keyed  // answers that came; those before head were taken
 	head        int
-	taken       int    // answers that Next returned
-	seen        []bool // of a call for several keys: which were answered
-	left        int    // keys that were not answered
-	err         error  // nil until the call has ended: io.EOF then, or why it failed
-	flow        flow   // of the request
-	owed        int    // bytes that came and were not credited
-	queued      int    // bytes of values in queue
+	taken       int           // answers that Next returned
+	seen        []bool        // of a call for several keys: which were answered
+	left        int           // keys that were not answered
+	err         error         // nil until the call has ended: io.EOF then, or why it failed
+	flow        flow          // of the request
+	owed        int           // bytes that came and were not credited
+	credited    time.Duration // when credit was given last
+	answersThen uint64        // link.answers at that time
+	queued      int           // bytes of values in queue
 	interrupted bool
 	waits       bool // its user is parked, and so it is in the link's list
 	leads       bool // its user has been given the reading role
@@ -97,9 +99,12 @@ func (c *call) Next(ctx context.Context) (int, cache.Answer, error) {
 	l.mu.Lock()
 	for {
 		if c.head < len(c.queue) {
-			i, a := c.takeLocked()
+			k := c.takeLocked()
 			l.leaveAndUnlock(c)
-			return i, a, nil
+			if k.Long != nil {
+				k.Value = k.Long.Payload()
+			}
+			return k.Index, k.Answer, nil
 		}
 		if err := c.err; err != nil {
 			l.leaveAndUnlock(c)
@@ -134,19 +139,18 @@ func (c *call) Next(ctx context.Context) (int, cache.Answer, error) {
 }
 
 // takeLocked takes the next answer, which there is. mu must be held.
-func (c *call) takeLocked() (int, cache.Answer) {
-	k := &c.queue[c.head]
-	i, a := k.Index, k.Answer
-	*k = wire.Keyed{}
+func (c *call) takeLocked() wire.Keyed {
+	k := c.queue[c.head]
+	c.queue[c.head] = wire.Keyed{}
 	if c.head++; c.head == len(c.queue) {
 		c.queue, c.head = c.queue[:0], 0
 	}
 	c.taken++
-	c.queued -= len(a.Value)
+	c.queued -= k.Bytes()
 	if c.err == nil {
 		c.l.creditLocked(c)
 	}
-	return i, a
+	return k
 }
 
 // leaveAndUnlock passes the reading role on if c was given it, and writes credit that c's taking left. mu must be
@@ -255,12 +259,42 @@ func interrupt(a cache.Answers) {
 
 var errInterrupted = errors.New("peers: the call was interrupted")
 
-// creditLocked credits what came of c, if enough of it was taken. mu must be held.
+const (
+	// A call whose answer comes in parts is credited once in creditPause only while the link answers others, busyAnswers of them
+	// since the last time: so one large value takes 64 MiB/s of what the small ones could have. All that it costs at
+	// either end, copies, memory and its collection, would otherwise be felt by everyone.
+	creditPause = 4 * time.Millisecond
+	busyAnswers = 8
+)
+
+// creditLocked credits what came of c, if enough of it was taken, or sees to it that it is credited later. mu must be held.
 func (l *link) creditLocked(c *call) {
-	if c.owed >= wire.Window/4 && c.queued < wire.Window {
-		l.out.size -= len(l.out.buf)
-		l.out.buf = wire.AppendCredit(l.out.buf, c.id, c.owed)
-		l.out.size += len(l.out.buf)
-		c.owed = 0
+	if c.owed < wire.Window/4 || c.queued >= wire.Window {
+		return
 	}
+	now := l.now()
+	if l.answers-c.answersThen >= busyAnswers && now-c.credited < creditPause {
+		if !l.creditsLater {
+			l.creditsLater = true
+			time.AfterFunc(creditPause, l.creditAll)
+		}
+		return
+	}
+	c.credited, c.answersThen = now, l.answers
+	l.out.size -= len(l.out.buf)
+	l.out.buf = wire.AppendCredit(l.out.buf, c.id, c.owed)
+	l.out.size += len(l.out.buf)
+	c.owed = 0
+}
+
+// creditAll credits what had to wait.
+func (l *link) creditAll() {
+	l.mu.Lock()
+	l.creditsLater = false
+	for i := range l.calls {
+		if c := l.calls[i].call; c != nil && c.err == nil {
+			l.creditLocked(c)
+		}
+	}
+	l.flushAndUnlock(false)
 }

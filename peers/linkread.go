@@ -116,15 +116,14 @@ func (l *link) take(f wire.Frame, owned bool) (control bool, err error) {
 	d := delivery{call: f.Call, typ: f.Type}
 	switch f.Type {
 	case wire.TypeAnswer:
-		if d.keyed, err = wire.DecodeAnswer(f.Payload); err != nil {
+		k, err := wire.DecodeAnswer(f.Payload)
+		if err != nil {
 			return false, l.garbage(err)
 		}
-		if d.keyed.Last {
-			l.p.epochs.note(l.p.pool, l.p.url, d.keyed.Epoch)
-		}
 		if !owned {
-			d.keyed.Value = append([]byte(nil), d.keyed.Value...)
+			k.Value = append([]byte(nil), k.Value...)
 		}
+		return false, l.takeAnswer(f.Call, k)
 	case wire.TypeEnd:
 		if d.end, err = wire.DecodeEnd(f.Payload); err != nil {
 			return false, l.garbage(err)
@@ -136,7 +135,7 @@ func (l *link) take(f wire.Frame, owned bool) (control bool, err error) {
 			return false, l.garbage(err)
 		}
 	case wire.TypeAnswer | wire.FirstPart, wire.TypeEnd | wire.FirstPart, wire.TypePart:
-		return false, l.takePart(f)
+		return false, l.takePart(f, owned)
 	case wire.TypePing:
 		if len(f.Payload) > wire.MaxPing {
 			return false, l.garbage(fmt.Errorf("a ping of %d bytes", len(f.Payload)))
@@ -157,7 +156,7 @@ func (l *link) take(f wire.Frame, owned bool) (control bool, err error) {
 }
 
 // takePart takes a part of a message, and the message once it is whole.
-func (l *link) takePart(f wire.Frame) error {
+func (l *link) takePart(f wire.Frame, owned bool) error {
 	m, came := l.partial[f.Call], len(f.Payload)
 	var err error
 	switch {
@@ -166,29 +165,41 @@ func (l *link) takePart(f wire.Frame) error {
 	case f.Type != wire.TypePart && m != nil:
 		err = errors.New("a message begins within another one of the same call")
 	case m != nil:
-		err = m.Add(f.Payload)
+		err = m.Add(f.Payload, owned)
 	case !l.underWay(f.Call):
 		err = errNoSuchCall
 	default:
 		if m, err = wire.NewMessage(f.Type, f.Payload, l.p.pool.cfg.MaxValueBytes+wire.AnswerOverhead); err == nil {
 			l.partial[f.Call] = m
-			came = m.Len()
+			came = m.Came()
 		}
 	}
 	if err != nil {
 		return l.garbage(err)
 	}
 	l.batch = append(l.batch, delivery{call: f.Call, typ: wire.TypePart, n: came})
-	payload, whole := m.Whole()
-	if !whole {
+	if !m.Whole() {
 		return nil
 	}
 	delete(l.partial, f.Call)
-	last := len(l.batch)
-	if _, err = l.take(wire.Frame{Type: m.Type, Call: f.Call, Payload: payload}, true); err == nil {
-		l.batch[last].counted = true
+	if m.Type != wire.TypeAnswer {
+		_, err = l.take(wire.Frame{Type: m.Type, Call: f.Call, Payload: m.Payload()}, true)
+		return err
 	}
-	return err
+	k, err := wire.DecodeLongAnswer(m)
+	if err != nil {
+		return l.garbage(err)
+	}
+	return l.takeAnswer(f.Call, k)
+}
+
+// takeAnswer adds an answer to the batch.
+func (l *link) takeAnswer(call uint64, k wire.Keyed) error {
+	if k.Last {
+		l.p.epochs.note(l.p.pool, l.p.url, k.Epoch)
+	}
+	l.batch = append(l.batch, delivery{call: call, typ: wire.TypeAnswer, keyed: k})
+	return nil
 }
 
 var errNoSuchCall = errors.New("a frame for a call that is not under way")
@@ -289,7 +300,7 @@ func (l *link) deliverLocked(d *delivery) (verdict, error) {
 	if k.Index >= c.keys || c.keys > 1 && c.seen[k.Index] || c.left == 0 {
 		return failed, l.nonsense("it answers key %d of %d, or answers it twice", k.Index, c.keys)
 	}
-	l.answerLocked(c, k, d.counted)
+	l.answerLocked(c, k)
 	return answered, nil
 }
 
@@ -298,14 +309,15 @@ func (l *link) nonsense(format string, args ...any) error {
 }
 
 // answerLocked hands an answer to its call. mu must be held.
-func (l *link) answerLocked(c *call, k *wire.Keyed, counted bool) {
+func (l *link) answerLocked(c *call, k *wire.Keyed) {
 	if c.keys > 1 {
 		c.seen[k.Index] = true
 	}
 	c.left--
+	l.answers++
 	c.queue = append(c.queue, *k)
-	c.queued += len(k.Value)
-	if c.keys > 1 && !counted {
+	c.queued += k.Bytes()
+	if c.keys > 1 && k.Long == nil { // whose parts were counted
 		c.owed += len(k.Value)
 		l.creditLocked(c)
 	}

@@ -30,6 +30,7 @@ type Pool struct {
 	accepted   []*signer    // of the Secrets that others may use
 	upgrader   *http.Client // for connections that are to be upgraded
 	features   wire.Features
+	creditTime time.Duration
 	tlsOnly    bool // certificates are the only credential
 	challenger *challenger
 	started    time.Time
@@ -88,6 +89,7 @@ func New(cfg Config) (*Pool, error) {
 		monitor:    newMonitor(cfg.PingTimeout),
 		stopped:    make(chan struct{}),
 		features:   wire.AllFeatures,
+		creditTime: creditTime,
 		servers:    make(map[*http.Server]bool),
 	}
 	p.attached.Store(new(map[string]*attachment))

@@ -97,8 +97,11 @@ func testG10VersionMismatch(t *testing.T, pair pairing) {
 }
 
 // A list of members names this instance by another name.
-func TestSelfUnderAnotherName(t *testing.T) {
+func TestSelfUnderAnotherName(t *testing.T) { eitherWay(t, testSelfUnderAnotherName) }
+
+func testSelfUnderAnotherName(t *testing.T, upgraded bool) {
 	n := newNode(t, quick)
+	n.upgrades.Store(upgraded)
 	n.attach(t, responder{})
 	_, port, _ := net.SplitHostPort(n.srv.Listener.Addr().String())
 	other := "http://localhost:" + port
@@ -116,8 +119,11 @@ func TestSelfUnderAnotherName(t *testing.T) {
 	wantErr(t, err, ErrPeerDown, ErrSelf)
 }
 
-func TestMisdirected(t *testing.T) {
+func TestMisdirected(t *testing.T) { eitherWay(t, testMisdirected) }
+
+func testMisdirected(t *testing.T, upgraded bool) {
 	a, b, _ := pair(t, nil)
+	b.upgrades.Store(upgraded)
 	b.attach(t, responder{get: func(context.Context, *cache.GetRequest, func(int, cache.Answer)) error {
 		t.Error("executed")
 		return nil

@@ -1,8 +1,10 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
@@ -22,6 +24,8 @@ type servedCall struct {
 	inParts bool          // an answer is on its way in parts
 	end     *wire.End     // to be sent after that; nil if the answer ends the reply, or is not the last
 	over    bool          // its client does not wait any more
+	credits int           // how often credit came
+	stall   *time.Timer   // looks whether any comes; nil if nothing waits for it
 	woken   chan struct{} // closed when the goroutine should look again; nil if it does not wait
 }
 
@@ -32,14 +36,30 @@ type partly struct {
 	sent     int // bytes of values
 }
 
+// handed is a request that is handed to a goroutine.
+type handed struct {
+	payload []byte
+	owned   bool
+	long    *wire.Message // the request, if it came in parts
+	noted   bool          // its epoch was
+	done    *partly       // nil if no key was answered
+}
+
+func (h *handed) size() int {
+	if h.long != nil {
+		return h.long.Total()
+	}
+	return len(h.payload)
+}
+
 // handOff has a request served by a goroutine of its own, which ends when the cache has answered; its context ends with the
 // connection, when the client cancels, and when the request's time is up.
-func (s *session) handOff(id uint64, payload []byte, owned bool, done *partly) error {
+func (s *session) handOff(id uint64, h handed) error {
 	p := s.pool
 	ctx, cancel := context.WithCancel(s.ctx)
-	c := &servedCall{s: s, id: id, size: len(payload), running: true, cancel: cancel}
-	if done != nil {
-		c.flow.unacked = done.sent
+	c := &servedCall{s: s, id: id, size: h.size(), running: true, cancel: cancel}
+	if h.done != nil {
+		c.flow.unacked = h.done.sent
 	}
 	tooMany := p.traffic.inFlight.Add(1) > int64(p.cfg.MaxInFlight)
 	s.mu.Lock()
@@ -51,7 +71,10 @@ func (s *session) handOff(id uint64, payload []byte, owned bool, done *partly) e
 	}
 	s.mu.Unlock()
 	if !twice && !tooMany {
-		go c.run(ctx, copied(payload, owned), done)
+		if h.long == nil && !h.owned {
+			h.payload = bytes.Clone(h.payload)
+		}
+		go c.run(ctx, &h)
 		return nil
 	}
 	cancel()
@@ -64,11 +87,15 @@ func (s *session) handOff(id uint64, payload []byte, owned bool, done *partly) e
 	return nil
 }
 
-// run serves the request in payload.
-func (c *servedCall) run(ctx context.Context, payload []byte, done *partly) {
+// run serves the request in h.
+func (c *servedCall) run(ctx context.Context, h *handed) {
 	defer c.cancel()
 	s, p := c.s, c.s.pool
-	q, err := wire.DecodeRequest(payload)
+	if h.long != nil {
+		h.payload = h.long.Payload()
+		h.long = nil
+	}
+	q, err := wire.DecodeRequest(h.payload)
 	var code wire.Code
 	var message string
 	if err != nil {
@@ -78,12 +105,12 @@ func (c *servedCall) run(ctx context.Context, payload []byte, done *partly) {
 		}
 		message = err.Error()
 	} else {
-		if q.Verb != wire.Get || q.Get.Reload { // else it was noted when it was read
+		if !h.noted {
 			p.noteEpoch(s.from, q.Epoch)
 		}
 		var index []int
-		if done != nil {
-			index = done.leave(q.Get)
+		if h.done != nil {
+			index = h.done.leave(q.Get)
 		}
 		maxValue := uint64(p.cfg.MaxValueBytes)
 		if q.Verb == wire.Get {
@@ -136,6 +163,7 @@ func (c *servedCall) answer(ctx context.Context, index int, a *cache.Answer) {
 			s.frameLocked(wire.TypeAnswer, c.id, head, a.Value)
 		} else {
 			c.inParts = true
+			c.watchLocked()
 			s.longLocked(&longMessage{typ: wire.TypeAnswer, call: c.id, head: head, tail: a.Value, flow: &c.flow, sent: c.sentLocked})
 		}
 	}
@@ -149,6 +177,7 @@ func (c *servedCall) obstacleLocked() <-chan struct{} {
 	case c.s.err != nil || c.over:
 		return nil
 	case c.inParts || !c.flow.open():
+		c.watchLocked()
 		if c.woken == nil {
 			c.woken = make(chan struct{})
 		}
@@ -185,6 +214,9 @@ func (c *servedCall) finish(e *wire.End) {
 	s := c.s
 	s.mu.Lock()
 	c.running = false
+	if c.over {
+		e = &wire.End{Code: wire.Timeout, Epoch: e.Epoch}
+	}
 	if c.inParts && s.err == nil {
 		c.end = e
 	} else {
@@ -203,23 +235,57 @@ func (s *session) withdraw(id uint64) {
 	}
 	s.mu.Lock()
 	c := s.calls[id]
-	cut := &wire.End{Code: wire.Timeout, Epoch: s.pool.Epoch()}
-	switch {
-	case c == nil: // its reply has ended meanwhile
-	default:
-		c.over = true
-		c.inParts = false
-		s.dropLongLocked(id)
-		c.wakeLocked()
-		if !c.running {
-			s.endLocked(id, cut)
-			s.removeLocked(c)
-		}
+	if c != nil { // else its reply has ended meanwhile
+		c.cutLocked()
 	}
 	s.mu.Unlock()
 	if c != nil {
 		c.cancel()
 	}
+}
+
+// cutLocked sends nothing more of a call but its end. The session's mu must be held.
+func (c *servedCall) cutLocked() {
+	s := c.s
+	c.over = true
+	c.inParts = false
+	s.dropLongLocked(c.id)
+	c.wakeLocked()
+	if !c.running {
+		s.endLocked(c.id, &wire.End{Code: wire.Timeout, Epoch: s.pool.Epoch()})
+		s.removeLocked(c)
+	}
+}
+
+// creditTime is how long a client may give no credit to a call that waits for some. Then the call is ended: it
+// holds values, and its place among MaxInFlight.
+const creditTime = time.Minute
+
+// watchLocked sees to it that a call that waits for credit does not do so for ever. The session's mu must be held.
+func (c *servedCall) watchLocked() {
+	if c.stall == nil {
+		seen := c.credits
+		c.stall = time.AfterFunc(c.s.pool.creditTime, func() { c.stalled(seen) })
+	}
+}
+
+// stalled ends the call if it waits for credit, and none has come since so many did.
+func (c *servedCall) stalled(seen int) {
+	s := c.s
+	s.mu.Lock()
+	c.stall = nil
+	if s.calls[c.id] != c || !c.inParts && c.flow.open() {
+		s.mu.Unlock()
+		return
+	}
+	if c.credits != seen {
+		c.watchLocked()
+		s.mu.Unlock()
+		return
+	}
+	c.cutLocked()
+	s.writeAndUnlock()
+	c.cancel()
 }
 
 // credited adds to what may be sent of a call.
@@ -228,6 +294,7 @@ func (s *session) credited(id uint64, n int) {
 	defer s.mu.Unlock()
 	if c := s.calls[id]; c != nil {
 		c.flow.unacked = max(c.flow.unacked-n, 0)
+		c.credits++
 		c.wakeLocked()
 	}
 }
@@ -239,6 +306,9 @@ func (s *session) removeLocked(c *servedCall) {
 	}
 	delete(s.calls, c.id)
 	s.memory -= c.size
+	if c.stall != nil {
+		c.stall.Stop()
+	}
 	s.pool.traffic.inFlight.Add(-1)
 }
 

@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -132,8 +131,13 @@ func (s *session) finish() bool {
 			s.mu.Unlock()
 			return false
 		case s.beginLocked():
+			inParts := s.mayPartLocked()
 			s.mu.Unlock()
-			s.flush()
+			if inParts {
+				go s.write(true) // all that is credited; other requests must not wait for that
+			} else {
+				s.flush()
+			}
 		case s.out.size > outLimit:
 			room := s.roomLocked()
 			s.mu.Unlock()
@@ -153,7 +157,7 @@ func (s *session) take(f wire.Frame, owned bool) error {
 	case wire.TypeRequest:
 		return s.request(f.Call, f.Payload, owned)
 	case wire.TypeRequest | wire.FirstPart, wire.TypePart:
-		return s.takePart(f)
+		return s.takePart(f, owned)
 	case wire.TypeCancel:
 		s.withdraw(f.Call)
 	case wire.TypeCredit:
@@ -174,7 +178,7 @@ func (s *session) take(f wire.Frame, owned bool) error {
 }
 
 // takePart takes a part of a request, and the request once it is whole.
-func (s *session) takePart(f wire.Frame) error {
+func (s *session) takePart(f wire.Frame, owned bool) error {
 	m, came := s.partial[f.Call], 0
 	switch {
 	case f.Type == wire.TypePart && m == nil:
@@ -196,17 +200,16 @@ func (s *session) takePart(f wire.Frame) error {
 			s.end(f.Call, wire.Overloaded, "")
 			return nil
 		}
-		m, came = first, first.Len()
+		m, came = first, first.Came()
 		s.partial[f.Call] = m
 		s.incoming += m.Total()
 	default:
-		if err := m.Add(f.Payload); err != nil {
+		if err := m.Add(f.Payload, owned); err != nil {
 			return err
 		}
 		came = len(f.Payload)
 	}
-	payload, whole := m.Whole()
-	if !whole {
+	if !m.Whole() {
 		s.mu.Lock()
 		s.out.size -= len(s.out.buf)
 		s.out.buf = wire.AppendCredit(s.out.buf, f.Call, came)
@@ -215,7 +218,12 @@ func (s *session) takePart(f wire.Frame) error {
 		return nil
 	}
 	s.dropPartial(f.Call)
-	return s.request(f.Call, payload, true)
+	s.served++
+	if s.pool.closed.Load() {
+		s.end(f.Call, wire.Closed, "")
+		return nil
+	}
+	return s.handOff(f.Call, handed{long: m})
 }
 
 func (s *session) dropPartial(id uint64) {
@@ -232,7 +240,7 @@ func (s *session) request(id uint64, payload []byte, owned bool) error {
 	}
 	v, ok := wire.ViewGet(payload)
 	if !ok || v.Reload || v.Peek || v.Keys == 0 {
-		return s.handOff(id, payload, owned, nil)
+		return s.handOff(id, handed{payload: payload, owned: owned})
 	}
 	if v.Epoch != s.epoch || v.Epoch != s.pool.Epoch() {
 		s.epoch = v.Epoch
@@ -248,12 +256,12 @@ func (s *session) request(id uint64, payload []byte, owned bool) error {
 	}
 	key := v.Key()
 	if v.Err() != nil {
-		return s.handOff(id, payload, owned, nil)
+		return s.handOff(id, handed{payload: payload, owned: owned})
 	}
 	// The strings alias what was read, and Hit keeps neither.
 	ans, ok := a.r.Hit(alias(v.Version), alias(key))
 	if !ok {
-		return s.handOff(id, payload, owned, nil)
+		return s.handOff(id, handed{payload: payload, owned: owned, noted: true})
 	}
 	fit(&ans, v.MaxValue, s.pool.cfg.MaxValueBytes)
 	s.scratch = wire.AppendLastAnswerHead(s.scratch[:0], 0, &ans, s.pool.Epoch())
@@ -274,6 +282,7 @@ func (s *session) request(id uint64, payload []byte, owned bool) error {
 	}
 	c := &servedCall{s: s, id: id, cancel: func() {}, inParts: true}
 	s.calls[id] = c
+	c.watchLocked()
 	s.longLocked(&longMessage{typ: wire.TypeAnswer, call: id, head: s.scratch, tail: ans.Value, flow: &c.flow, sent: c.sentLocked})
 	return nil
 }
@@ -320,7 +329,7 @@ func (s *session) hits(a *attachment, id uint64, v *wire.GetView, payload []byte
 		done.answered[s.found[i].index] = true
 	}
 	clear(s.found)
-	return s.handOff(id, payload, owned, done)
+	return s.handOff(id, handed{payload: payload, owned: owned, noted: true, done: done})
 }
 
 // alias returns b as a string that changes with b.
@@ -351,11 +360,3 @@ func (s *session) endLocked(id uint64, e *wire.End) {
 }
 
 var errTwice = errors.New("a call's number is used again before its reply has ended")
-
-// copied returns payload, in memory of its own.
-func copied(payload []byte, owned bool) []byte {
-	if owned {
-		return payload
-	}
-	return bytes.Clone(payload)
-}

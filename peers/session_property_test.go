@@ -87,7 +87,7 @@ func (s *script) takeLocked(f wire.Frame) error {
 		if q.message == nil {
 			return errors.New("a part of no answer")
 		}
-		if err := q.message.Add(f.Payload); err != nil {
+		if err := q.message.Add(f.Payload, false); err != nil {
 			return err
 		}
 		return s.partLocked(f, q)
@@ -110,10 +110,10 @@ func (s *script) takeLocked(f wire.Frame) error {
 
 func (s *script) partLocked(f wire.Frame, q *asked) error {
 	s.l.nc.Write(wire.AppendCredit(nil, f.Call, len(f.Payload)))
-	payload, whole := q.message.Whole()
-	if !whole {
+	if !q.message.Whole() {
 		return nil
 	}
+	payload := q.message.Payload()
 	q.message = nil
 	return s.answerLocked(f.Call, q, payload)
 }

@@ -122,7 +122,8 @@ func (p *peer) tryUpgrade() (l *link, err error) {
 		defer cancel()
 		l, v, err = p.upgrade(timed)
 		if err != nil && timed.Err() != nil && ctx.Err() == nil {
-			v, err = failed, p.fault(ErrUnreachable, fmt.Sprintf("did not upgrade a connection within %v", limit), nil)
+			// It has answered pings meanwhile, or it would be down: it is the request that something swallows.
+			v, err = unknown, &notUpgraded{fmt.Sprintf("no answer within %v", limit)}
 		}
 		return v, err
 	})

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -185,15 +186,14 @@ func AppendFirst(dst []byte, typ Type, call uint64, n, total int) []byte {
 	return append(dst, b[:head]...)
 }
 
-// A Message is one that comes in parts.
+// A Message is one that comes in parts. It keeps them as they came, so that nobody who reads a connection has to
+// allocate, clear and copy as much at once as a long message has.
 type Message struct {
 	Type  Type
 	total int
-	b     []byte
+	came  int
+	parts [][]byte // the first has AnswerOverhead bytes at least, if it is not the only one
 }
-
-// firstMemory is how much memory a message may be given before its bytes came.
-const firstMemory = 1 << 20
 
 // NewMessage returns the message that begins with the payload of a first part. It fails if it will be
 // longer than limit.
@@ -208,32 +208,60 @@ func NewMessage(typ Type, payload []byte, limit int) (*Message, error) {
 		return nil, fmt.Errorf("a message has %d bytes, at most %d: %w", total, limit, ErrTooLarge)
 	}
 	m := &Message{Type: typ &^ FirstPart, total: int(total)}
-	m.b = make([]byte, 0, min(m.total, firstMemory))
-	return m, m.Add(payload[n:])
+	return m, m.Add(payload[n:], false)
 }
 
-// Add adds the payload of a part, which it copies.
-func (m *Message) Add(payload []byte) error {
-	n := len(m.b) + len(payload)
-	if n > m.total {
+// Add adds the payload of a part, which may be kept if owned is true, and is copied otherwise. A message takes three times
+// what came at most, and PartSize more.
+func (m *Message) Add(payload []byte, owned bool) error {
+	if m.came+len(payload) > m.total {
 		return fmt.Errorf("a message has more than the %d bytes that were announced", m.total)
 	}
-	if n > cap(m.b) {
-		m.b = append(make([]byte, 0, min(m.total, 2*n)), m.b...)
+	m.came += len(payload)
+	n := len(m.parts)
+	if owned && len(payload) >= ownedPayload && n > 0 && len(m.parts[0]) >= AnswerOverhead {
+		m.parts = append(m.parts, payload)
+		return nil
 	}
-	m.b = append(m.b, payload...)
+	if n > 0 { // small ones are put together
+		last := m.parts[n-1]
+		room := min(cap(last)-len(last), len(payload))
+		m.parts[n-1] = append(last, payload[:room]...)
+		payload = payload[room:]
+	}
+	if len(payload) > 0 {
+		m.parts = append(m.parts, append(make([]byte, 0, max(PartSize, len(payload))), payload...))
+	}
 	return nil
 }
 
-// Len is how many bytes of the message have come.
-func (m *Message) Len() int { return len(m.b) }
+// Came is how many bytes of the message have come.
+func (m *Message) Came() int { return m.came }
 
 // Total is how long the message will be, in bytes.
 func (m *Message) Total() int { return m.total }
 
-// Whole returns the message's payload once it is complete.
-func (m *Message) Whole() ([]byte, bool) {
-	return m.b, len(m.b) == m.total
+// Whole reports whether the message is complete.
+func (m *Message) Whole() bool { return m.came == m.total }
+
+// Payload returns the payload of a message that is complete, which it puts together anew.
+func (m *Message) Payload() []byte { return bytes.Join(m.parts, nil) }
+
+// DecodeLongAnswer is DecodeAnswer for an answer in parts. Instead of Value it sets Long.
+func DecodeLongAnswer(m *Message) (Keyed, error) {
+	first := []byte{}
+	if len(m.parts) > 0 {
+		first = m.parts[0]
+	}
+	k, err := DecodeAnswer(first)
+	k.Long = m
+	if n := len(m.parts); err == nil && n > 0 {
+		m.parts[0] = k.Value
+		m.total -= len(first) - len(k.Value)
+		m.came = m.total
+	}
+	k.Value = nil
+	return k, err
 }
 
 // AppendCredit appends a frame that credits n bytes of a call.

@@ -115,7 +115,7 @@ func FuzzReader(f *testing.F) {
 				came[f.Call] = 0
 				m, err = NewMessage(f.Type, f.Payload, 1<<20)
 			case f.Type == TypePart && m != nil:
-				err = m.Add(f.Payload)
+				err = m.Add(f.Payload, a%2 == 0)
 			case f.Type == TypeCredit:
 				if n, err := DecodeCredit(f.Payload); err == nil && n < 0 {
 					t.Fatalf("credit of %d", n)
@@ -129,11 +129,10 @@ func FuzzReader(f *testing.F) {
 				continue
 			}
 			came[f.Call] += len(f.Payload)
-			payload, whole := m.Whole()
-			if len(payload) > came[f.Call] || cap(payload) > max(firstMemory, 2*len(payload)) {
-				t.Fatalf("%d bytes in memory for %d, of %d that came", len(payload), cap(payload), came[f.Call])
+			if m.Came() > came[f.Call] || held(m) > 3*m.Came()+PartSize {
+				t.Fatalf("%d bytes in memory for %d, of %d that came", held(m), m.Came(), came[f.Call])
 			}
-			if partial[f.Call] = m; whole {
+			if partial[f.Call] = m; m.Whole() {
 				delete(partial, f.Call)
 			}
 		}

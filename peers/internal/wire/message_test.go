@@ -5,8 +5,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
 // join puts the parts in frames together.
@@ -22,19 +25,26 @@ func join(t rapid.TB, stream []byte, limit int) (typ Type, payload []byte, ok bo
 		case i == 0 && f.Type&FirstPart != 0:
 			m, err = NewMessage(f.Type, f.Payload, limit)
 		case i > 0 && f.Type == TypePart:
-			err = m.Add(f.Payload)
+			err = m.Add(f.Payload, i%2 == 0)
 		default:
 			t.Fatalf("frame %d is of type %d", i, f.Type)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, whole := m.Whole(); whole != (i == len(frames)-1) {
+		if whole := m.Whole(); whole != (i == len(frames)-1) {
 			t.Fatalf("whole after frame %d of %d: %v", i, len(frames), whole)
 		}
 	}
-	payload, ok = m.Whole()
-	return m.Type, payload, ok
+	return m.Type, m.Payload(), m.Whole()
+}
+
+// held is how much memory m takes.
+func held(m *Message) (n int) {
+	for _, p := range m.parts {
+		n += cap(p)
+	}
+	return n
 }
 
 func TestMessageComesBack(t *testing.T) {
@@ -50,10 +60,10 @@ func TestMessageComesBack(t *testing.T) {
 	}
 }
 
-// A message in parts of any lengths comes back, in memory of its own, and takes not more than twice what came, or firstMemory.
+// A message in parts of any lengths comes back, and takes not more than three times what came, and PartSize.
 func TestPropertyMessageAnySplit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		total := rapid.OneOf(rapid.IntRange(0, 1000), rapid.IntRange(firstMemory-10, 3*firstMemory)).Draw(t, "total")
+		total := rapid.OneOf(rapid.IntRange(0, 1000), rapid.IntRange(AnswerOverhead-10, 1<<20)).Draw(t, "total")
 		want := make([]byte, total)
 		for i := range want {
 			want[i] = byte(i>>8 ^ i)
@@ -76,20 +86,52 @@ func TestPropertyMessageAnySplit(t *testing.T) {
 				m, err = NewMessage(f.Type, f.Payload, total)
 				clear(f.Payload)
 			} else {
-				err = m.Add(part)
-				clear(part)
+				owned := rapid.Bool().Draw(t, "owned")
+				if err = m.Add(part, owned); !owned {
+					clear(part)
+				}
 			}
 			if off += n; err != nil {
 				t.Fatal(err)
 			}
-			if got, whole := m.Whole(); whole != (off == total) || cap(got) > max(firstMemory, 2*off) {
-				t.Fatalf("after %d of %d bytes: whole: %v, with memory for %d", off, total, whole, cap(got))
+			if whole := m.Whole(); whole != (off == total) || m.Came() != off || held(m) > 3*off+PartSize {
+				t.Fatalf("after %d of %d bytes: %d, whole: %v, with memory for %d", off, total, m.Came(), whole, held(m))
 			}
 		}
-		if got, _ := m.Whole(); !bytes.Equal(got, want) || m.Type != TypeAnswer {
+		if got := m.Payload(); !bytes.Equal(got, want) || m.Type != TypeAnswer {
 			t.Fatalf("%d bytes of type %d came back otherwise", len(got), m.Type)
 		}
+		if len(m.parts) > 1 && len(m.parts[0]) < AnswerOverhead {
+			t.Fatalf("the first part has %d bytes", len(m.parts[0]))
+		}
 	})
+}
+
+// An answer in parts is decoded from its first, and its value put together from all.
+func TestLongAnswerComesBack(t *testing.T) {
+	value := bytes.Repeat([]byte("value"), 100_000)
+	a := cache.Answer{Status: cache.StatusOK, TTL: time.Minute, Size: 7, Message: strings.Repeat("m", MaxMessage)}
+	whole := append(AppendLastAnswerHead(nil, 3, &a, 9), value...)
+	for _, n := range []int{1, 100, PartSize, MaxPayload - 8} {
+		var m *Message
+		frames, err := parsed(appendParts(nil, TypeAnswer, 5, whole, n))
+		for i, f := range frames {
+			if i == 0 {
+				m, err = NewMessage(f.Type, f.Payload, len(whole))
+			} else if err == nil {
+				err = m.Add(f.Payload, true)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := DecodeLongAnswer(m)
+		if err != nil || k.Index != 3 || !k.Last || k.Epoch != 9 || k.Message != a.Message || k.Size != 7 || k.Bytes() != len(value) {
+			t.Errorf("in parts of %d: %+v, %v", n, k, err)
+		} else if !bytes.Equal(k.Long.Payload(), value) {
+			t.Errorf("in parts of %d: the value is another one", n)
+		}
+	}
 }
 
 func TestG11MessageRefused(t *testing.T) {
@@ -122,7 +164,7 @@ func TestG11MessageRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Add([]byte("34")); err == nil {
+	if err := m.Add([]byte("34"), false); err == nil {
 		t.Error("a part too many is no error")
 	}
 	// What is announced is no reason to allocate it.
@@ -130,7 +172,7 @@ func TestG11MessageRefused(t *testing.T) {
 		if _, err := NewMessage(typ, first(1<<30, "12"), 1<<30); err != nil {
 			t.Fatal(err)
 		}
-	}); n > 2*firstMemory {
+	}); n > 2*PartSize {
 		t.Errorf("%d bytes were allocated for two", n)
 	}
 }

@@ -161,8 +161,9 @@ func appendAnswer(dst []byte, index int, a *cache.Answer) []byte {
 type Keyed struct {
 	Index int
 	cache.Answer
-	Last  bool   // the reply ends here
-	Epoch uint64 // of the answering instance's view, if it is the last
+	Long  *Message // that has the value, if it came in parts
+	Last  bool     // the reply ends here
+	Epoch uint64   // of the answering instance's view, if it is the last
 }
 
 // DecodeAnswer decodes the payload of an answer. Its Value aliases b. Index may be out of range, up to MaxKeys.
@@ -196,6 +197,14 @@ type End struct {
 	Code    Code
 	Epoch   uint64 // of the answering instance's view
 	Message string // for people, what Code does not say
+}
+
+// Bytes is the length of the value.
+func (k *Keyed) Bytes() int {
+	if k.Long != nil {
+		return k.Long.Total()
+	}
+	return len(k.Value)
 }
 
 // AppendEnd appends the payload of an end. e.Message is cut at MaxMessage.
