@@ -61,7 +61,7 @@ func (g *goAnswers) Next(ctx context.Context) (int, Answer, error) {
 		if err := ctx.Err(); err != nil { // before answers that are there as well: the same every time
 			return 0, Answer{}, err
 		}
-		if next, err, ok := g.take(); ok {
+		if next, ok, err := g.take(); ok {
 			return next.i, next.a, err
 		}
 		select {
@@ -74,14 +74,14 @@ func (g *goAnswers) Next(ctx context.Context) (int, Answer, error) {
 }
 
 // take returns the next answer, or the error that stands in its place.
-func (g *goAnswers) take() (next goAnswer, err error, ok bool) {
+func (g *goAnswers) take() (next goAnswer, ok bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.ready) > 0 {
 		next, g.ready = g.ready[0], g.ready[1:]
-		return next, nil, true
+		return next, true, nil
 	}
-	return goAnswer{}, g.over, g.over != nil
+	return goAnswer{}, g.over != nil, g.over
 }
 
 func (g *goAnswers) deliver(i int, a Answer) {

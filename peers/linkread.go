@@ -322,7 +322,7 @@ func (l *link) answerLocked(c *call, k *wire.Keyed) {
 		l.creditLocked(c)
 	}
 	if k.Last {
-		err := error(io.EOF)
+		var err error = io.EOF
 		if c.left > 0 {
 			err = l.nonsense("%d keys were not answered", c.left)
 		}

@@ -179,7 +179,8 @@ func (s *session) take(f wire.Frame, owned bool) error {
 
 // takePart takes a part of a request, and the request once it is whole.
 func (s *session) takePart(f wire.Frame, owned bool) error {
-	m, came := s.partial[f.Call], 0
+	m := s.partial[f.Call]
+	var came int
 	switch {
 	case f.Type == wire.TypePart && m == nil:
 		return nil // of a request that was refused, or cancelled
