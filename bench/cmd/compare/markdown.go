@@ -30,6 +30,7 @@ Machine: %s.
 - CPU-s/Mop is CPU-seconds of client and server together for a million operations, the generator of the load included. Where many
   keys are got in a call, an operation is a key, and p50 and p99 are of calls, which with groupcache have one key each.
 - A dash is what cannot be known: allocations of a server that is no Go program.
+- [GOALS.md](GOALS.md) says which goals were missed, and why.
 `, strings.Join(o.args, " "), report.Machine())
 	if err != nil {
 		return err
