@@ -99,10 +99,12 @@ func (p *Pool) remember(s *session) bool {
 		p.forgetLocked(oldest) // at once, so that it is not taken for one that is there
 	}
 	p.sessions = append(p.sessions, s)
-	register := s.server != nil && !p.servers[s.server]
+	leaving, known := p.servers[s.server]
+	register := s.server != nil && !known
 	if register {
-		p.servers[s.server] = true
+		p.servers[s.server] = false
 	}
+	leaving = leaving || p.draining.Load()
 	p.sessionMu.Unlock()
 	if same >= maxSessionsPerClient {
 		oldest.stop(errRetired)
@@ -110,6 +112,9 @@ func (p *Pool) remember(s *session) bool {
 	if register {
 		// A connection that was hijacked is none of the server's any more.
 		s.server.RegisterOnShutdown(func() { p.sendAway(s.server) })
+	}
+	if leaving {
+		s.goAway(false)
 	}
 	return true
 }
@@ -133,6 +138,9 @@ func (p *Pool) forgetLocked(s *session) {
 
 // sendAway tells the clients of a server that shuts down to ask others.
 func (p *Pool) sendAway(server *http.Server) {
+	p.sessionMu.Lock()
+	p.servers[server] = true
+	p.sessionMu.Unlock()
 	for _, s := range p.allSessions() {
 		if s.server == server {
 			s.goAway(false)

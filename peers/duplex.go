@@ -187,16 +187,25 @@ func (d *duplex) gather() {
 }
 
 // flush writes until nothing is left. beginLocked returned true to its caller.
-func (d *duplex) flush() {
+func (d *duplex) flush() { d.flushWhile(func() bool { return true }) }
+
+// flushWhile is flush while mayLocked, which is called with mu held, allows it. It returns false if it did not: then
+// somebody else must flush.
+func (d *duplex) flushWhile(mayLocked func() bool) (done bool) {
 	var o outbox
 	for {
 		d.mu.Lock()
 		d.recycleLocked(&o)
-		if o = d.takeLocked(); o.size == 0 {
+		if d.err != nil || d.out.size == 0 && !d.mayPartLocked() {
 			d.writing = false
 			d.mu.Unlock()
-			return
+			return true
 		}
+		if !mayLocked() {
+			d.mu.Unlock()
+			return false
+		}
+		o = d.takeLocked()
 		d.mu.Unlock()
 		if err := d.write(&o); err != nil {
 			d.stop(err)
@@ -206,9 +215,6 @@ func (d *duplex) flush() {
 
 // takeLocked takes what waits, and a part of a message that is long. mu must be held.
 func (d *duplex) takeLocked() outbox {
-	if d.err != nil {
-		return outbox{}
-	}
 	d.partLocked()
 	o := d.out
 	d.out, d.spare = d.spare, outbox{}
@@ -271,6 +277,9 @@ func (d *duplex) write(o *outbox) error {
 
 // stop closes the connection for err, if it is not closed yet: then first is true.
 func (d *duplex) stop(err error) (first bool) {
+	if err == nil {
+		err = errRetired
+	}
 	d.mu.Lock()
 	first = d.err == nil
 	if first {

@@ -217,7 +217,7 @@ func (h *health) tick(now time.Time, probes, linked bool) (t task, down bool, ne
 	due := h.probeAt
 	down = h.cause != nil
 	switch {
-	case len(h.calls) == 0 && linked && !down && h.silentSince.IsZero():
+	case len(h.calls) == 0 && linked && (h.gone || !down && h.silentSince.IsZero()):
 		return wait, false, time.Time{}
 	case len(h.calls) == 0 && (h.gone || !down && h.silentSince.IsZero()):
 		// A peer that left the view is not probed. Who still holds it, tries it again.

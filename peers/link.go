@@ -17,6 +17,9 @@ const (
 	// in a write cannot leave.
 	directLimit = 32 << 10
 
+	// maxRounds is how often a caller writes for others before it goes its way.
+	maxRounds = 4
+
 	// linkTick is how often a link is looked after while calls are under way.
 	linkTick = 100 * time.Millisecond
 )
@@ -106,10 +109,10 @@ func (l *link) start(c *call, timeout time.Duration) bool {
 	if l.pending++; l.pending == 1 && l.dormant {
 		l.wakeUpLocked()
 	}
-	c.l, c.began = l, max(l.heard, l.ticked)
+	c.l, c.began = l, l.now()
 	c.deadline = cache.Forever
 	if timeout < cache.Forever-c.began-time.Hour {
-		c.deadline = c.began + timeout + linkTick
+		c.deadline = c.began + timeout
 	}
 	l.pendingBytes += len(c.payload)
 	if len(c.payload) <= wire.MaxPayload {
@@ -125,22 +128,41 @@ func (l *link) start(c *call, timeout time.Duration) bool {
 // be held, and is not afterwards.
 func (l *link) flushAndUnlock(crowded bool) {
 	begin := l.beginLocked()
-	direct := l.pendingBytes <= directLimit && len(l.long) == 0
 	l.mu.Unlock()
-	switch {
-	case !begin:
-	case !direct:
+	if !begin {
+		return
+	}
+	if crowded {
+		l.gather()
+	}
+	rounds := 0
+	done := l.flushWhile(func() bool {
+		rounds++
+		return rounds <= maxRounds && l.pendingBytes <= directLimit && len(l.long) == 0
+	})
+	if !done {
 		go l.flushAll() // ends with the connection, or when there is nothing to write
-	default:
-		if crowded {
-			l.gather()
-		}
-		l.flushAll()
+		return
+	}
+	l.noticeFailure()
+}
+
+// flushBehindAndUnlock is flushAndUnlock for those who may not even write. mu must be held, and is not afterwards.
+func (l *link) flushBehindAndUnlock() {
+	begin := l.beginLocked()
+	l.mu.Unlock()
+	if begin {
+		go l.flushAll() // as above
 	}
 }
 
 func (l *link) flushAll() {
 	l.flush()
+	l.noticeFailure()
+}
+
+// noticeFailure ends the calls of a link whose connection broke under a write.
+func (l *link) noticeFailure() {
 	l.mu.Lock()
 	err := l.err
 	l.mu.Unlock()
@@ -152,18 +174,28 @@ func (l *link) flushAll() {
 // numberLocked gives c a number. It returns false if too many calls are under way. mu must be held.
 func (l *link) numberLocked(c *call) bool {
 	size := len(c.payload)
+	if l.fullLocked(c.keys == 0) {
+		return false
+	}
 	if n := len(l.free); n > 0 {
 		c.id = uint64(l.free[n-1])
 		l.free = l.free[:n-1]
 		l.calls[c.id] = slot{c, true, size}
 		return true
 	}
-	if len(l.calls) >= l.p.pool.cfg.MaxCallsPerPeer {
-		return false
-	}
 	c.id = uint64(len(l.calls))
 	l.calls = append(l.calls, slot{c, true, size})
 	return true
+}
+
+// fullLocked reports whether too many calls are under way for another one. Some places are for those that
+// are urgent: loads must not hold up invalidations. mu must be held.
+func (l *link) fullLocked(urgent bool) bool {
+	limit := l.p.pool.cfg.MaxCallsPerPeer
+	if urgent {
+		limit += urgentConns
+	}
+	return len(l.calls)-len(l.free) >= limit
 }
 
 // releaseLocked frees the number of a call whose reply has ended. mu must be held.
@@ -188,10 +220,10 @@ func (l *link) wakeUpLocked() {
 }
 
 // slot returns what is closed when the link may take another call, nil if it does.
-func (l *link) slot() <-chan struct{} {
+func (l *link) slot(urgent bool) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.usableLocked() || len(l.free) > 0 || len(l.calls) < l.p.pool.cfg.MaxCallsPerPeer {
+	if !l.usableLocked() || !l.fullLocked(urgent) {
 		return nil
 	}
 	if l.slots == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -184,4 +185,32 @@ func TestLinkIdleEnds(t *testing.T) {
 	if _, _, n, _ := ab.transport(); n != 2 {
 		t.Errorf("%d upgrades", n)
 	}
+}
+
+// A peer that is frozen is found to be down though no caller waits for long: who comes next does not pay for it.
+func TestG8FrozenPeerAndImpatientCallers(t *testing.T) {
+	b, ab, proxy := throughProxy(t, func(c *Config) { c.PingAfter, c.PingTimeout = 50*time.Millisecond, 200*time.Millisecond })
+	b.attach(t, responder{})
+	mustGet(t, ab, "k")
+	isUpgraded(t, ab)
+	thaw := proxy.freeze()
+	defer thaw()
+	until(t, "the peer to be down", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		defer cancel()
+		_, err := get(ctx, ab, "k")
+		return errors.Is(err, ErrPeerDown)
+	})
+}
+
+// A cache that ends the goroutine it is called on does not leave the call open.
+func TestG3GoexitWhileServing(t *testing.T) {
+	_, b, ab := upgradedPair(t, nil)
+	b.attach(t, responder{get: func(context.Context, *cache.GetRequest, func(int, cache.Answer)) error {
+		runtime.Goexit()
+		return nil
+	}})
+	_, err := get(t.Context(), ab, "k")
+	wantErr(t, err, ErrFailed)
+	until(t, "the call to be over", func() bool { return b.Stats().InFlight == 0 })
 }

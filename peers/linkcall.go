@@ -241,10 +241,10 @@ func (c *call) Interrupt() {
 		}
 	}
 	idle := l.retired && l.pending == 0
-	l.flushAndUnlock(false)
+	l.flushBehindAndUnlock()
 	ready.rouse()
 	if idle {
-		l.fail(errRetired)
+		go l.fail(errRetired) // which takes other locks
 	}
 	if again != nil {
 		interrupt(again)

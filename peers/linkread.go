@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -141,7 +140,9 @@ func (l *link) take(f wire.Frame, owned bool) (control bool, err error) {
 			return false, l.garbage(fmt.Errorf("a ping of %d bytes", len(f.Payload)))
 		}
 		l.mu.Lock()
-		l.frameLocked(wire.TypePong, 0, bytes.Clone(f.Payload), nil)
+		if l.out.size <= outLimit { // else it does not read; it sees that there is life
+			l.frameLocked(wire.TypePong, 0, f.Payload, nil)
+		}
 		l.mu.Unlock()
 		return true, nil
 	case wire.TypeGoAway:
@@ -236,7 +237,7 @@ func (l *link) deliver(control bool) error {
 		if v != answered {
 			worst, worstErr = v, err
 		}
-		if d.typ == wire.TypeAnswer && v == failed {
+		if v == failed { // what else it says is not to be trusted
 			l.mu.Unlock()
 			wake(l.ready)
 			return l.garbage(err)

@@ -23,7 +23,7 @@ func (l *link) tick(now time.Duration) (next time.Duration) {
 		l.reading = true
 		go l.background() // until the link is used again, or fails
 	}
-	if l.pending == 0 {
+	if len(l.free) == len(l.calls) { // also those that nobody waits for any more: callers may have little patience, all of them
 		l.dormant = true
 		l.mu.Unlock()
 		return 0
@@ -35,7 +35,7 @@ func (l *link) tick(now time.Duration) (next time.Duration) {
 		l.frameLocked(wire.TypePing, 0, nil, nil)
 	}
 	idle := l.retired && l.pending == 0
-	l.flushAndUnlock(false)
+	l.flushBehindAndUnlock() // other peers must not wait for this one
 	wake(ready)
 	if idle {
 		l.fail(errRetired)

@@ -88,7 +88,8 @@ func (m *monitor) run(ctx context.Context) {
 			}
 			switch task {
 			case forget:
-				return true
+				// A link that was made a moment ago may have found the peer watched.
+				return len(p.links()) == 0 || !p.health.watch()
 			case wait:
 				if !due.IsZero() {
 					sooner(&next, due)

@@ -52,7 +52,7 @@ type Pool struct {
 	// sessionMu guards the fields below. It is taken alone.
 
 	sessions []*session            // in the order in which they came
-	servers  map[*http.Server]bool // that tell when they shut down
+	servers  map[*http.Server]bool // that tell when they shut down; true: they have
 }
 
 // A view is who is there, and who owns what. It is immutable; Set replaces it.
@@ -216,11 +216,32 @@ func (p *Pool) Close() error {
 	case <-p.stopped:
 	case <-timer.C: // a Transport of the caller's that does not heed its context
 	}
+	for end := time.Now().Add(closeLinger); p.saysGoodbye() && time.Now().Before(end); {
+		time.Sleep(drainTick)
+	}
 	if p.ownClient {
 		p.client.CloseIdleConnections()
+	}
+	if p.upgrader != p.client { // it is a copy
 		p.upgrader.CloseIdleConnections()
 	}
 	return nil
+}
+
+// closeLinger is how long Close waits for answers to be written that are there.
+const closeLinger = 200 * time.Millisecond
+
+// saysGoodbye reports whether there are sessions that have nothing left to do but to write.
+func (p *Pool) saysGoodbye() bool {
+	for _, s := range p.allSessions() {
+		s.mu.Lock()
+		writes := len(s.calls) == 0
+		s.mu.Unlock()
+		if writes {
+			return true
+		}
+	}
+	return false
 }
 
 // Drain takes this instance out of service in good order: it tells the clients of all upgraded connections to begin no more calls
@@ -230,13 +251,16 @@ func (p *Pool) Close() error {
 // An http.Server's Shutdown does not know of upgraded connections. It makes the Pool tell its clients, but does not wait for
 // what they have asked, so call Drain after Shutdown, which keeps new requests out, and then Close.
 func (p *Pool) Drain(ctx context.Context) error {
+	p.sessionMu.Lock()
 	p.draining.Store(true)
+	p.sessionMu.Unlock()
 	for _, s := range p.allSessions() {
 		s.goAway(false)
 	}
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	for p.traffic.inFlight.Load() > 0 {
+	// A client closes its connection once it has read the go-away, and the last answer. What it sent before that is on its way.
+	for told := time.Now(); p.traffic.inFlight.Load() > 0 || len(p.allSessions()) > 0 && time.Since(told) < drainLinger; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -246,8 +270,13 @@ func (p *Pool) Drain(ctx context.Context) error {
 	return nil
 }
 
-// drainTick is how often Drain looks.
-const drainTick = 5 * time.Millisecond
+const (
+	// drainTick is how often Drain looks, and Close.
+	drainTick = 5 * time.Millisecond
+
+	// drainLinger is how long Drain waits for clients that do not close their connections though nothing is under way.
+	drainLinger = time.Second
+)
 
 // Attach implements cache.Peers: r answers what other instances ask of the cache called name, until
 // detach is called. It fails if the name is taken or the Pool is closed.

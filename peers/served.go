@@ -24,7 +24,7 @@ type servedCall struct {
 	inParts bool          // an answer is on its way in parts
 	end     *wire.End     // to be sent after that; nil if the answer ends the reply, or is not the last
 	over    bool          // its client does not wait any more
-	credits int           // how often credit came
+	since   time.Duration // when credit came last, or was waited for first
 	stall   *time.Timer   // looks whether any comes; nil if nothing waits for it
 	woken   chan struct{} // closed when the goroutine should look again; nil if it does not wait
 }
@@ -91,6 +91,12 @@ func (s *session) handOff(id uint64, h handed) error {
 func (c *servedCall) run(ctx context.Context, h *handed) {
 	defer c.cancel()
 	s, p := c.s, c.s.pool
+	finished := false
+	defer func() {
+		if !finished { // something of the program's called runtime.Goexit
+			c.finish(&wire.End{Code: wire.Failed, Epoch: p.Epoch(), Message: "the goroutine ended"})
+		}
+	}()
 	if h.long != nil {
 		h.payload = h.long.Payload()
 		h.long = nil
@@ -124,6 +130,7 @@ func (c *servedCall) run(ctx context.Context, h *handed) {
 			c.answer(ctx, i, &a)
 		})
 	}
+	finished = true
 	c.finish(&wire.End{Code: code, Epoch: p.Epoch(), Message: message})
 }
 
@@ -177,8 +184,8 @@ func (c *servedCall) obstacleLocked() <-chan struct{} {
 	case c.s.err != nil || c.over:
 		return nil
 	case c.inParts || !c.flow.open():
-		c.watchLocked()
 		if c.woken == nil {
+			c.watchLocked()
 			c.woken = make(chan struct{})
 		}
 		return c.woken
@@ -263,14 +270,14 @@ const creditTime = time.Minute
 
 // watchLocked sees to it that a call that waits for credit does not do so for ever. The session's mu must be held.
 func (c *servedCall) watchLocked() {
+	c.since = c.s.now()
 	if c.stall == nil {
-		seen := c.credits
-		c.stall = time.AfterFunc(c.s.pool.creditTime, func() { c.stalled(seen) })
+		c.stall = time.AfterFunc(c.s.pool.creditTime, c.stalled)
 	}
 }
 
-// stalled ends the call if it waits for credit, and none has come since so many did.
-func (c *servedCall) stalled(seen int) {
+// stalled ends the call if it has waited for credit for creditTime.
+func (c *servedCall) stalled() {
 	s := c.s
 	s.mu.Lock()
 	c.stall = nil
@@ -278,8 +285,8 @@ func (c *servedCall) stalled(seen int) {
 		s.mu.Unlock()
 		return
 	}
-	if c.credits != seen {
-		c.watchLocked()
+	if left := c.since + s.pool.creditTime - s.now(); left > 0 {
+		c.stall = time.AfterFunc(left, c.stalled)
 		s.mu.Unlock()
 		return
 	}
@@ -294,7 +301,7 @@ func (s *session) credited(id uint64, n int) {
 	defer s.mu.Unlock()
 	if c := s.calls[id]; c != nil {
 		c.flow.unacked = max(c.flow.unacked-n, 0)
-		c.credits++
+		c.since = s.now()
 		c.wakeLocked()
 	}
 }

@@ -186,6 +186,8 @@ func (s *session) takePart(f wire.Frame, owned bool) error {
 		return nil // of a request that was refused, or cancelled
 	case m != nil && f.Type != wire.TypePart:
 		return errors.New("a request begins within another one of the same call")
+	case m == nil && s.isServed(f.Call):
+		return errTwice
 	case m == nil:
 		first, err := wire.NewMessage(f.Type, f.Payload, s.pool.maxRequest())
 		if errors.Is(err, wire.ErrTooLarge) {
@@ -196,14 +198,14 @@ func (s *session) takePart(f wire.Frame, owned bool) error {
 		if err != nil {
 			return err
 		}
-		if s.incoming > 0 && s.incoming+first.Total() > 2*s.pool.maxRequest() {
+		if s.incoming > 0 && s.incoming+first.Cost() > 2*s.pool.maxRequest() {
 			s.pool.traffic.rejectedLimit.Add(1)
 			s.end(f.Call, wire.Overloaded, "")
 			return nil
 		}
 		m, came = first, first.Came()
 		s.partial[f.Call] = m
-		s.incoming += m.Total()
+		s.incoming += m.Cost()
 	default:
 		if err := m.Add(f.Payload, owned); err != nil {
 			return err
@@ -227,14 +229,24 @@ func (s *session) takePart(f wire.Frame, owned bool) error {
 	return s.handOff(f.Call, handed{long: m})
 }
 
+// isServed reports whether a call is being served.
+func (s *session) isServed(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[id] != nil
+}
+
 func (s *session) dropPartial(id uint64) {
-	s.incoming -= s.partial[id].Total()
+	s.incoming -= s.partial[id].Cost()
 	delete(s.partial, id)
 }
 
 // request answers a request, or hands it to a goroutine.
 func (s *session) request(id uint64, payload []byte, owned bool) error {
 	s.served++
+	if s.partial[id] != nil {
+		return errTwice
+	}
 	if s.pool.closed.Load() {
 		s.end(id, wire.Closed, "")
 		return nil

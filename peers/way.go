@@ -175,11 +175,12 @@ func (p *peer) verdict(v verdict, err error) {
 // wentDown ends the calls on the peer's links, unless it is only leaving: then it finishes those, and gets no more.
 func (p *peer) wentDown(err error) {
 	p.pool.log.Warn("peers: peer is down", "peer", p.url, "error", err)
+	cause := p.health.down(err)
 	for _, l := range p.links() {
 		if leaving(err) {
 			l.retire()
 		} else {
-			l.fail(p.health.downFor())
+			l.fail(cause)
 		}
 	}
 	p.pool.monitor.poke()
@@ -310,7 +311,7 @@ func (l *link) do(ctx context.Context, q *wire.Request, deliver func(int, cache.
 		return true, err
 	}
 	for !l.start(c, cache.Forever) { // ctx ends it
-		room := l.slot()
+		room := l.slot(c.keys == 0)
 		if room == nil {
 			c.release()
 			return false, nil

@@ -230,7 +230,7 @@ func (m *Message) Add(payload []byte, owned bool) error {
 		payload = payload[room:]
 	}
 	if len(payload) > 0 {
-		m.parts = append(m.parts, append(make([]byte, 0, max(PartSize, len(payload))), payload...))
+		m.parts = append(m.parts, append(make([]byte, 0, max(len(payload), min(PartSize, m.total-m.came+len(payload)))), payload...))
 	}
 	return nil
 }
@@ -240,6 +240,9 @@ func (m *Message) Came() int { return m.came }
 
 // Total is how long the message will be, in bytes.
 func (m *Message) Total() int { return m.total }
+
+// Cost is how much memory the message may take while it comes, about.
+func (m *Message) Cost() int { return max(m.total, PartSize) }
 
 // Whole reports whether the message is complete.
 func (m *Message) Whole() bool { return m.came == m.total }
