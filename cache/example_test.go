@@ -239,3 +239,27 @@ type note struct{ text string }
 
 func (n *note) Text() string     { return n.text }
 func (n *note) SetText(s string) { n.text = s }
+
+// A transport of one's own begins with GoGet, and a function that asks and waits.
+func ExampleGoGet() {
+	ask := func(_ context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+		for i, key := range req.Keys { // over a wire, in general
+			deliver(i, cache.Answer{Value: []byte("value of " + key), TTL: time.Minute})
+		}
+		return nil
+	}
+	answers := cache.GoGet(ask, &cache.GetRequest{Cache: "users", Keys: []string{"a", "b"}}, time.Second)
+	defer answers.Close()
+	for {
+		i, a, err := answers.Next(context.Background())
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(i, string(a.Value))
+	}
+	// Output:
+	// 0 value of a
+	// 1 value of b
+	// EOF
+}

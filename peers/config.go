@@ -71,7 +71,8 @@ type Config struct {
 	Client *http.Client
 
 	// Authorize looks at each incoming request, its TLS certificates for example, and
-	// returns an error for those to refuse. The error is logged, the sender does not
+	// returns an error for those to refuse. A connection that is upgraded comes with one request. Sender tells
+	// which member a request says it comes from, which only its certificate can prove where there is no Secret. The error is logged, the sender does not
 	// see it. It may be called concurrently. nil: without a Secret, requests need a client certificate
 	// that the http.Server verified (tls.RequireAndVerifyClientCert).
 	Authorize func(*http.Request) error

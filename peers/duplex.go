@@ -96,6 +96,13 @@ func (d *duplex) tailLocked(tail []byte) {
 	o.size += len(tail)
 }
 
+// grantLocked appends credit for n bytes of a call. mu must be held.
+func (d *duplex) grantLocked(call uint64, n int) {
+	before := len(d.out.buf)
+	d.out.buf = wire.AppendCredit(d.out.buf, call, n)
+	d.out.size += len(d.out.buf) - before
+}
+
 // longLocked begins to send a message that is longer than a frame, in parts. mu must be held.
 func (d *duplex) longLocked(m *longMessage) {
 	m.head = append([]byte(nil), m.head...)

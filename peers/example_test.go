@@ -1,9 +1,11 @@
 package peers_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/peers"
 )
@@ -53,4 +55,55 @@ func ExampleNew_error() {
 	// Output:
 	// peers: Config.Self: the URL "10.0.0.1" does not begin with http:// or https://
 	// peers: Config.Secret is empty, and so are Client and Authorize: give the fleet a shared Secret, or TLS client certificates, or say Insecure: true
+}
+
+// serve starts an instance on a port of its own.
+func serve(secret []byte) (*peers.Pool, *httptest.Server) {
+	mux := http.NewServeMux()
+	service := httptest.NewServer(mux)
+	pool, err := peers.New(peers.Config{Self: service.URL, Secret: secret})
+	if err != nil {
+		panic(err)
+	}
+	mux.Handle(peers.DefaultPath, pool)
+	return pool, service
+}
+
+// What another instance has counted, asked on the connection that calls take.
+func ExamplePool_StatsOf() {
+	secret := []byte("32 random bytes from a secret store")
+	a, serviceA := serve(secret)
+	b, serviceB := serve(secret)
+	defer serviceA.Close()
+	defer serviceB.Close()
+	defer a.Close()
+	defer b.Close()
+	for _, p := range []*peers.Pool{a, b} {
+		if err := p.Set(peers.Member{URL: a.Self()}, peers.Member{URL: b.Self()}); err != nil {
+			fmt.Println(err)
+		}
+	}
+	stats, err := a.StatsOf(context.Background(), b.Self())
+	fmt.Println(stats.Self == b.Self(), stats.Connections, err)
+	fmt.Println(a.Stats().Peers[0].Transport)
+	// Output:
+	// true 1 <nil>
+	// upgraded
+}
+
+// An instance that goes: no new requests, an answer to those that are there, and then the end.
+func ExamplePool_Drain() {
+	pool, service := serve([]byte("32 random bytes from a secret store"))
+	defer service.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	fmt.Println(service.Config.Shutdown(ctx))
+	fmt.Println(pool.Drain(ctx))
+	// ... close the caches ...
+	fmt.Println(pool.Close())
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil>
 }

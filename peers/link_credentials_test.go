@@ -293,3 +293,33 @@ func TestG11ProofsDiffer(t *testing.T) {
 		codes[code] = name
 	}
 }
+
+// Authorize is told who a request says it comes from, and can hold it to that.
+func TestG11AuthorizeKnowsTheSender(t *testing.T) {
+	for _, upgraded := range []bool{true, false} {
+		var only atomic.Value
+		only.Store("")
+		a, b, ab := pair(t, func(c *Config) {
+			c.Authorize = func(r *http.Request) error {
+				if from := Sender(r); from != only.Load() {
+					return fmt.Errorf("%s is not %s", from, only.Load())
+				}
+				return nil
+			}
+		})
+		a.upgrades.Store(upgraded)
+		b.upgrades.Store(upgraded)
+		b.attach(t, responder{})
+		only.Store(a.Self())
+		mustGet(t, ab, "k")
+		only.Store(b.Self())
+		_, err := get(t.Context(), a.to(t, b.Self()), "k")
+		if upgraded { // once for a connection
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		wantErr(t, err, ErrUnauthorized)
+	}
+}

@@ -281,9 +281,7 @@ func (l *link) creditLocked(c *call) {
 		return
 	}
 	c.credited, c.answersThen = now, l.answers
-	l.out.size -= len(l.out.buf)
-	l.out.buf = wire.AppendCredit(l.out.buf, c.id, c.owed)
-	l.out.size += len(l.out.buf)
+	l.grantLocked(c.id, c.owed)
 	c.owed = 0
 }
 

@@ -73,7 +73,7 @@ type incoming struct {
 
 // admit looks whether r has the fleet's credential.
 func (p *Pool) admit(r *http.Request) (in incoming, why refusal) {
-	in.to, in.from = r.Header.Get(headerTo), r.Header.Get(headerFrom)
+	in.to, in.from = r.Header.Get(headerTo), Sender(r)
 	hasID := decodeHex(in.instance[:], r.Header.Get(headerInstance))
 	switch {
 	case p.cfg.Authorize != nil:
@@ -109,6 +109,10 @@ func (p *Pool) admit(r *http.Request) (in incoming, why refusal) {
 	}
 	return in, p.challenger.use(&in.challenge, in.made, in.number, p.now())
 }
+
+// Sender returns the URL by which the sender of a request to a Pool names itself, for Config.Authorize to compare
+// with the certificate in r.TLS. A Secret proves it too, but only after Authorize.
+func Sender(r *http.Request) string { return r.Header.Get(headerFrom) }
 
 func decodeHex(dst []byte, value string) bool {
 	if len(value) != hex.EncodedLen(len(dst)) {

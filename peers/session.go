@@ -214,9 +214,7 @@ func (s *session) takePart(f wire.Frame, owned bool) error {
 	}
 	if !m.Whole() {
 		s.mu.Lock()
-		s.out.size -= len(s.out.buf)
-		s.out.buf = wire.AppendCredit(s.out.buf, f.Call, came)
-		s.out.size += len(s.out.buf)
+		s.grantLocked(f.Call, came)
 		s.mu.Unlock()
 		return nil
 	}
