@@ -230,8 +230,7 @@ func (l *link) deliver(control bool) error {
 				continue // for a request that was answered before it was read to its end
 			}
 			l.mu.Unlock()
-			wake(l.ready)
-			return l.garbage(errNoSuchCall)
+			return l.giveUp(errNoSuchCall)
 		}
 		v, err := l.deliverLocked(d)
 		if v != answered {
@@ -239,8 +238,7 @@ func (l *link) deliver(control bool) error {
 		}
 		if v == failed { // what else it says is not to be trusted
 			l.mu.Unlock()
-			wake(l.ready)
-			return l.garbage(err)
+			return l.giveUp(err)
 		}
 	}
 	clear(l.batch)
@@ -259,6 +257,15 @@ func (l *link) deliver(control bool) error {
 		l.fail(errRetired)
 	}
 	return nil
+}
+
+// giveUp fails the link, since what comes makes no sense, and only then wakes those who have their answers: they may
+// ask again at once, and must not do so here.
+func (l *link) giveUp(err error) error {
+	err = l.garbage(err)
+	l.fail(err)
+	wake(l.ready)
+	return err
 }
 
 // deliverLocked hands d to its call. The verdict is what that says of the peer, with its error. mu must be held.
