@@ -9,11 +9,9 @@ import (
 	"time"
 )
 
-const (
-	// maxSessions is how many upgraded connections one client may have. The oldest is closed for one more: it is
-	// probably one that broke, unnoticed at this end.
-	maxSessionsPerClient = 4
-)
+// maxSessionsPerClient is how many upgraded connections one client may have. The oldest is closed for one more: it is
+// probably one that broke, unnoticed at this end.
+const maxSessionsPerClient = 4
 
 // serveUpgrade upgrades a connection. It returns false if it has not written an answer: the request is to be
 // answered as any GET, and the client sends POSTs.

@@ -85,7 +85,8 @@ func (d *duplex) frameLocked(typ wire.Type, call uint64, head, tail []byte) {
 	o.size += len(o.buf) - before
 }
 
-// tailLocked appends bytes, by reference if they are many; then it counts them. mu must be held.
+// tailLocked appends bytes, by reference if they are many; then it counts them, and its caller counts what it appended to
+// buf otherwise. mu must be held.
 func (d *duplex) tailLocked(tail []byte) {
 	o := &d.out
 	if len(tail) <= copyLimit || !d.gathers {

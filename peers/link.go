@@ -61,7 +61,6 @@ type link struct {
 	retired      bool          // takes no new calls; it is closed when the last one has ended
 	dormant      bool          // nobody looks after it
 	heard        time.Duration // when something came last, or the link was woken
-	ticked       time.Duration
 	failed       bool
 	pinged       time.Duration // when a ping was sent that nothing came after; 0: none was
 }
@@ -83,7 +82,7 @@ type delivery struct {
 }
 
 func newLink(p *peer, nc net.Conn, rd io.Reader, features wire.Features) *link {
-	l := &link{
+	return &link{
 		duplex:   newDuplex(nc, p.pool.cfg.ReadTimeout, p.pool.now),
 		p:        p,
 		features: features,
@@ -92,12 +91,13 @@ func newLink(p *peer, nc net.Conn, rd io.Reader, features wire.Features) *link {
 		dormant:  true,
 		heard:    p.pool.now(),
 	}
-	l.ticked = l.heard
-	return l
 }
 
 // usableLocked reports whether new calls may be begun. mu must be held.
 func (l *link) usableLocked() bool { return l.err == nil && !l.retired }
+
+// overLocked reports whether the link is to be closed: it takes no new calls, and nobody waits for any. mu must be held.
+func (l *link) overLocked() bool { return l.retired && l.pending == 0 }
 
 // start begins a call whose request is in c. It returns false if the link takes none.
 func (l *link) start(c *call, timeout time.Duration) bool {
@@ -111,7 +111,7 @@ func (l *link) start(c *call, timeout time.Duration) bool {
 	}
 	c.l, c.began = l, l.now()
 	c.deadline = cache.Forever
-	if timeout < cache.Forever-c.began-time.Hour {
+	if timeout < cache.Forever-c.began {
 		c.deadline = c.began + timeout
 	}
 	l.pendingBytes += len(c.payload)
@@ -214,7 +214,6 @@ func (l *link) releaseLocked(id uint64) {
 func (l *link) wakeUpLocked() {
 	l.dormant = false
 	l.heard = l.now()
-	l.ticked = l.heard
 	l.pinged = 0
 	l.p.pool.monitor.poke()
 }
@@ -236,10 +235,10 @@ func (l *link) slot(urgent bool) <-chan struct{} {
 func (l *link) retire() {
 	l.mu.Lock()
 	l.retired = true
-	idle := l.pending == 0
+	over := l.overLocked()
 	l.mu.Unlock()
 	l.p.unlink(l)
-	if idle {
+	if over {
 		l.fail(errRetired)
 	}
 }
@@ -306,10 +305,7 @@ func (l *link) unparkLocked(c *call) bool {
 // for what it is, an occasion to look.
 func wake(ready []*call) {
 	for _, c := range ready {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		c.rouse()
 	}
 }
 

@@ -218,9 +218,9 @@ func (c *call) Close() {
 	}
 	c.err = io.EOF
 	l.withdrawLocked(c)
-	idle := l.retired && l.pending == 0
+	over := l.overLocked()
 	l.flushAndUnlock(false)
-	if idle {
+	if over {
 		l.fail(errRetired)
 	}
 	c.release()
@@ -240,10 +240,10 @@ func (c *call) Interrupt() {
 			ready = c
 		}
 	}
-	idle := l.retired && l.pending == 0
+	over := l.overLocked()
 	l.flushBehindAndUnlock()
 	ready.rouse()
-	if idle {
+	if over {
 		go l.fail(errRetired) // which takes other locks
 	}
 	if again != nil {

@@ -242,7 +242,7 @@ func (l *link) deliver(control bool) error {
 		}
 	}
 	clear(l.batch)
-	idle := l.retired && l.pending == 0
+	over := l.overLocked()
 	if control || l.out.size > 0 || len(l.long) > 0 {
 		l.flushAndUnlock(false)
 	} else {
@@ -253,7 +253,7 @@ func (l *link) deliver(control bool) error {
 	if worst != answered {
 		l.p.verdict(worst, worstErr)
 	}
-	if idle {
+	if over {
 		l.fail(errRetired)
 	}
 	return nil

@@ -18,7 +18,6 @@ func (l *link) tick(now time.Duration) (next time.Duration) {
 		l.mu.Unlock()
 		return 0
 	}
-	l.ticked = now
 	if !l.reading {
 		l.reading = true
 		go l.background() // until the link is used again, or fails
@@ -34,10 +33,10 @@ func (l *link) tick(now time.Duration) (next time.Duration) {
 		l.pinged = now
 		l.frameLocked(wire.TypePing, 0, nil, nil)
 	}
-	idle := l.retired && l.pending == 0
+	over := l.overLocked()
 	l.flushBehindAndUnlock() // other peers must not wait for this one
 	wake(ready)
-	if idle {
+	if over {
 		l.fail(errRetired)
 		return 0
 	}
