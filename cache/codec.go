@@ -14,7 +14,8 @@ import (
 type Codec[V any] interface {
 	// Append appends the encoding of v to dst, and returns the result, as append does.
 	Append(dst []byte, v V) ([]byte, error)
-	// Decode returns the value that src encodes. The result may keep parts of src.
+	// Decode returns the value that src encodes. The bytes of src are good until Decode returns: a Codec copies
+	// what it keeps of them.
 	Decode(src []byte) (V, error)
 }
 
@@ -113,6 +114,7 @@ type stringCodec struct{}
 func (stringCodec) Append(dst []byte, v string) ([]byte, error) { return append(dst, v...), nil }
 func (stringCodec) Decode(src []byte) (string, error)           { return string(src), nil }
 
+// A sliceCodec keeps what it decodes; see decode.
 type sliceCodec struct{}
 
 func (sliceCodec) Append(dst []byte, v []byte) ([]byte, error) { return append(dst, v...), nil }

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
 )
@@ -29,7 +28,7 @@ func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, sent memo
 	it.Mirror, it.Peer, it.Loaded, it.Size = true, peer, a.Loaded, a.Size
 	switch a.Status {
 	case StatusOK:
-		if err := c.decode(it, a.Value, a.TTL); err != nil {
+		if err := c.decode(it, a); err != nil {
 			return nil, &DecodeError{Peer: peer, Key: f.Key, Err: err}
 		}
 	case StatusNotFound:
@@ -48,13 +47,16 @@ func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, sent memo
 	return it, nil
 }
 
-// decode decodes src, which is good for another ttl, into it. The Codec's panics are errors: it runs where nobody waits for them.
-func (c *Cache[K, V]) decode(it *item[V], src []byte, ttl time.Duration) (err error) {
+// decode decodes a's value into it. The Codec's panics are errors: it runs where nobody waits for them.
+func (c *Cache[K, V]) decode(it *item[V], a *Answer) (err error) {
 	defer panicToError(&err)
+	if _, keeps := any(c.cfg.Codec).(sliceCodec); keeps {
+		a.Own()
+	}
 	if d, ok := c.cfg.Codec.(TTLDecoder[V]); ok {
-		it.Value, err = d.DecodeTTL(src, ttl)
+		it.Value, err = d.DecodeTTL(a.Value, a.TTL)
 	} else {
-		it.Value, err = c.cfg.Codec.Decode(src)
+		it.Value, err = c.cfg.Codec.Decode(a.Value)
 	}
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"time"
@@ -159,8 +160,11 @@ type StoreRequest struct {
 type Answer struct {
 	Status Status
 	// Value is the encoded value if Status is StatusOK. The receiver of an Answer from
-	// a Peer owns it; the receiver of an Answer from a Cache's Responder must not change it.
+	// a Peer owns it, unless Borrowed is true; the receiver of an Answer from a Cache's Responder must not change it.
 	Value []byte
+	// Borrowed says that Value is good only until the next call of a method of the Answers that it came from: whoever
+	// keeps it copies it. A Responder leaves it false.
+	Borrowed bool
 	// Size is the size that the value's own instance accounts for it, 0 if not known.
 	Size int64
 	// TTL is how much longer the answer is fresh: Forever if it does not expire,
@@ -172,6 +176,13 @@ type Answer struct {
 	Loaded bool
 	// Message is the text of the error that Status stands for.
 	Message string
+}
+
+// Own makes Value the receiver's, by a copy if it is Borrowed.
+func (a *Answer) Own() {
+	if a.Borrowed {
+		a.Value, a.Borrowed = bytes.Clone(a.Value), false
+	}
 }
 
 // Forever is the TTL of an Answer that does not expire.

@@ -117,7 +117,7 @@ func (r responder[K, V]) Store(_ context.Context, req *StoreRequest) error {
 		return err
 	}
 	it := &item[V]{Size: req.Size}
-	if err := c.decode(it, req.Value, req.TTL); err != nil {
+	if err := c.decode(it, &Answer{Value: req.Value, TTL: req.TTL}); err != nil {
 		return &DecodeError{Key: req.Key, Err: err}
 	}
 	// The sender said how long the value is good after its fence was raised here: the way here counts.

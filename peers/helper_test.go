@@ -219,6 +219,7 @@ func ask(ctx context.Context, p cache.Peer, req *cache.GetRequest, deliver func(
 		if err != nil {
 			return err
 		}
+		a.Own()
 		deliver(i, a)
 	}
 }

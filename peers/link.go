@@ -86,7 +86,7 @@ func newLink(p *peer, nc net.Conn, rd io.Reader, features wire.Features) *link {
 		duplex:   newDuplex(nc, p.pool.cfg.ReadTimeout, p.pool.now),
 		p:        p,
 		features: features,
-		in:       wire.NewReader(rd),
+		in:       wire.NewLendingReader(rd),
 		partial:  map[uint64]*wire.Message{},
 		dormant:  true,
 		heard:    p.pool.now(),

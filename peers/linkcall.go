@@ -34,6 +34,7 @@ type callState struct {
 	queue       []wire.Keyed  // answers that came; those before head were taken
 	head        int
 	taken       int           // answers that Next returned
+	lent        *wire.Chunk   // that the value of the last of them is in; nil if its receiver owns it. Not guarded: the user's
 	seen        []bool        // of a call for several keys: which were answered
 	left        int           // keys that were not answered
 	err         error         // nil until the call has ended: io.EOF then, or why it failed
@@ -78,6 +79,10 @@ func newCall(p *peer, q *wire.Request) (*call, error) {
 
 // release gives the call back for the next one.
 func (c *call) release() {
+	c.giveBack()
+	for i := range c.queue {
+		c.queue[i].Chunk.Release()
+	}
 	if cap(c.payload) > copyLimit || cap(c.queue) > 256 {
 		return // it was a large one
 	}
@@ -95,12 +100,14 @@ func (c *call) Next(ctx context.Context) (int, cache.Answer, error) {
 	if c.again != nil {
 		return c.again.Next(ctx)
 	}
+	c.giveBack()
 	l := c.l
 	l.mu.Lock()
 	for {
 		if c.head < len(c.queue) {
 			k := c.takeLocked()
 			l.leaveAndUnlock(c)
+			c.lent, k.Borrowed = k.Chunk, k.Chunk != nil
 			if k.Long != nil {
 				k.Value = k.Long.Payload()
 			}
@@ -136,6 +143,12 @@ func (c *call) Next(ctx context.Context) (int, cache.Answer, error) {
 			l.parked.remove(c)
 		}
 	}
+}
+
+// giveBack gives the memory back that the last answer's value is in.
+func (c *call) giveBack() {
+	c.lent.Release()
+	c.lent = nil
 }
 
 // takeLocked takes the next answer, which there is. mu must be held.

@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -119,8 +120,10 @@ func (l *link) take(f wire.Frame, owned bool) (control bool, err error) {
 		if err != nil {
 			return false, l.garbage(err)
 		}
-		if !owned {
-			k.Value = append([]byte(nil), k.Value...)
+		if !owned && len(k.Value) > 0 {
+			if k.Chunk = l.in.Keep(); k.Chunk == nil {
+				k.Value = bytes.Clone(k.Value)
+			}
 		}
 		return false, l.takeAnswer(f.Call, k)
 	case wire.TypeEnd:
@@ -300,6 +303,7 @@ func (l *link) deliverLocked(d *delivery) (verdict, error) {
 	}
 	k := &d.keyed
 	if c == nil {
+		k.Chunk.Release()
 		if k.Last {
 			l.releaseLocked(d.call)
 		}

@@ -250,6 +250,7 @@ func (p *peer) call(ctx context.Context, q *wire.Request, deliver func(int, cach
 	delivered := false
 	err := p.callOnce(ctx, q, func(i int, a cache.Answer) {
 		delivered = true
+		a.Own()
 		deliver(i, a)
 	})
 	if !delivered && mayRepeat(q.Verb, err) && ctx.Err() == nil {
@@ -333,6 +334,7 @@ func (l *link) do(ctx context.Context, q *wire.Request, deliver func(int, cache.
 		if err != nil {
 			return true, err
 		}
+		a.Own()
 		deliver(i, a)
 	}
 }

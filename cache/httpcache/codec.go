@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -76,7 +77,7 @@ func (c codec) DecodeTTL(src []byte, ttl time.Duration) (*object, error) {
 	return o, err
 }
 
-// Decode implements cache.Codec. The body stays a part of src. The object arrives now.
+// Decode implements cache.Codec. The object arrives now.
 func (codec) Decode(src []byte) (*object, error) {
 	if len(src) < 2 {
 		return nil, errFormat
@@ -105,7 +106,7 @@ func (codec) Decode(src []byte) (*object, error) {
 	if r.failed || o.status < 200 {
 		return nil, errFormat
 	}
-	o.body = r.src
+	o.body = bytes.Clone(r.src)
 	return o, nil
 }
 

@@ -32,6 +32,7 @@ func Get(ctx context.Context, p cache.Peer, req *cache.GetRequest, deliver func(
 		if err != nil {
 			return err
 		}
+		a.Own()
 		deliver(i, a)
 	}
 }

@@ -1,6 +1,7 @@
 package peerstest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -135,6 +136,16 @@ var answerMutants = []*mutant{
 	})},
 	{name: "cuts big values", caught: "BigValue", get: onAnswer(func(_ *wrapped, _ string, a *cache.Answer) {
 		a.Value = a.Value[:min(len(a.Value), 64<<10)]
+	})},
+	{name: "takes lent values back too soon", caught: "AnswerStaysGood", get: onAnswer(func(w *wrapped, _ string, a *cache.Answer) {
+		f := w.home.family
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if lent, ok := f.leaked["lent"].([]byte); ok {
+			clear(lent)
+		}
+		a.Value, a.Borrowed = bytes.Clone(a.Value), true
+		f.leaked["lent"] = a.Value
 	})},
 	{name: "shares values", caught: "AnswerIsOwned", get: onAnswer(func(w *wrapped, key string, a *cache.Answer) {
 		w.home.mu.Lock()

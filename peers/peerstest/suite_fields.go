@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -24,6 +25,7 @@ var fieldChecks = []Check{
 
 var copyChecks = []Check{
 	{"AnswerIsOwned", "The receiver of an Answer from a Peer owns its Value.", 2, checkAnswerIsOwned},
+	{"AnswerStaysGood", "Value is good until the next call of a method of the Answers that it came from, even if it is Borrowed.", 2, checkAnswerStaysGood},
 	{"RequestIsCopied", "Get does not keep req: its sender may use it again when Get has returned.", 2, checkRequestIsCopied},
 	{"StoreIsOwned", "The receiver of a StoreRequest owns its Value, which nobody else changes.", 2, checkStoreIsOwned},
 }
@@ -126,6 +128,41 @@ func checkBigValue(f *fixture) {
 	}
 	if got := f.answer(cache.Answer{Value: value}); !bytes.Equal(got.Value, value) {
 		f.Errorf("a value of %d bytes arrived as another of %d bytes", len(value), len(got.Value))
+	}
+}
+
+func checkAnswerStaysGood(f *fixture) {
+	sizes := []int{1, 1 << 10, 20 << 10, 64 << 10, 300 << 10}
+	f.attach(1, name, Responder{GetFunc: func(_ context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+		for i, key := range req.Keys {
+			deliver(i, cache.Answer{Value: bytes.Repeat([]byte(key), sizes[i%len(sizes)])})
+		}
+		return nil
+	}})
+	open := make(map[string]cache.Answers)
+	lent := make(map[string][]byte)
+	for _, key := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
+		open[key] = f.ask(time.Minute, slices.Repeat([]string{key}, len(sizes))...)
+		for range int(key[0]) % len(sizes) { // which are given back by the one after
+			f.next(f.ctx, open[key])
+		}
+		_, ans, err := f.next(f.ctx, open[key])
+		if err != nil {
+			f.Fatalf("Next: %v", err)
+		}
+		lent[key] = ans.Value
+		f.get(f.peer(0, 1), slices.Repeat([]string{"?"}, 2*len(sizes))...)
+		if key[0]%3 == 0 {
+			open[key].Close()
+			delete(lent, key)
+			delete(open, key)
+		}
+	}
+	for key, value := range lent {
+		if n := len(value); n == 0 || !bytes.Equal(value, bytes.Repeat([]byte(key), n)) {
+			f.Errorf("a value of %d bytes of %q has been changed while its Answers were not used", n, key)
+		}
+		open[key].Close()
 	}
 }
 

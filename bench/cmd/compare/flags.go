@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ type options struct {
 	rounds   int
 	duration time.Duration
 	kinds    []string
+	cells    *regexp.Regexp // nil: all
+	profile  string
 	json     string
 	markdown bool
 	progress func(format string, args ...any)
@@ -25,7 +28,7 @@ type options struct {
 
 func parseFlags(args []string) (*options, error) {
 	o := &options{args: args}
-	flags, what, kinds := o.flagSet()
+	flags, what, kinds, cells := o.flagSet()
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -44,11 +47,16 @@ func parseFlags(args []string) (*options, error) {
 		}
 	}
 	var err error
+	if *cells != "" {
+		if o.cells, err = regexp.Compile(*cells); err != nil {
+			return nil, fmt.Errorf("-cells: %w", err)
+		}
+	}
 	o.what, err = suitesNamed(strings.Split(*what, ","))
 	return o, err
 }
 
-func (o *options) flagSet() (flags *flag.FlagSet, what, kinds *string) {
+func (o *options) flagSet() (flags *flag.FlagSet, what, kinds, cells *string) {
 	flags = flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // run prints errors and help
 	what = flags.String("what", "remote", "what to compare, `names` with commas between: "+strings.Join(suiteNames(), ", "))
@@ -57,13 +65,15 @@ func (o *options) flagSet() (flags *flag.FlagSet, what, kinds *string) {
 	flags.BoolVar(&o.short, "short", false, "measure the few most telling figures only, in less than a minute")
 	flags.IntVar(&o.rounds, "rounds", 0, "measure everything this many times, and take medians (default 5, or 4 with -short)")
 	flags.DurationVar(&o.duration, "duration", 0, "of each single measurement (default 400ms, or 250ms with -short)")
+	cells = flags.String("cells", "", "measure only what has a name that `regexp` matches, as in the ratios' names: 1KiB/c64$, say")
+	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of each process to the folder `dir`")
 	flags.StringVar(&o.json, "json", "", "write every single measurement to `file` as well")
 	flags.BoolVar(&o.markdown, "markdown", false, "print RESULTS.md")
-	return flags, what, kinds
+	return flags, what, kinds, cells
 }
 
 func usage(w io.Writer) {
-	flags, _, _ := new(options).flagSet()
+	flags, _, _, _ := new(options).flagSet()
 	fmt.Fprintf(w, "Compare measures fleetcache side by side with others.\n\nusage: compare [flags]\n")
 	flags.SetOutput(w)
 	flags.PrintDefaults()

@@ -46,6 +46,8 @@ func runRemote(ctx context.Context, o *options) (*report.Report, error) {
 		Rounds:   o.rounds,
 		Duration: o.duration,
 		Kinds:    o.kinds,
+		Cells:    o.cells,
+		Profile:  o.profile,
 		Progress: o.progress,
 	})
 }

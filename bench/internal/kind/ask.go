@@ -13,24 +13,35 @@ type asker struct {
 	peers cache.Peers
 	req   cache.GetRequest // one for all calls: the receiver does not keep it
 	one   [1]string
+	last  cache.Answers // of the last Get: its value is good until they are closed; nil: there was none
 }
 
 func newAsker(peers cache.Peers) *asker {
 	return &asker{peers: peers, req: cache.GetRequest{Cache: cacheName}}
 }
 
+// Get returns a value that is good until the next Get, or Rest.
 func (a *asker) Get(ctx context.Context, key string) ([]byte, error) {
+	a.Rest()
 	a.one[0] = key
 	answers, err := a.ask(a.one[:])
 	if err != nil {
 		return nil, err
 	}
-	defer answers.Close()
+	a.last = answers
 	_, answer, err := answers.Next(ctx)
 	if err == nil && answer.Status != cache.StatusOK {
 		err = failure(key, answer)
 	}
 	return answer.Value, err
+}
+
+// Rest gives back what Get left.
+func (a *asker) Rest() {
+	if a.last != nil {
+		a.last.Close()
+		a.last = nil
+	}
 }
 
 // GetMany asks the owner of the first key for all of them.

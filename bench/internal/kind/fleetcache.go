@@ -11,9 +11,9 @@ import (
 // The client uses the keys alone that the server owns, and keeps no mirrors, so that every call crosses.
 var (
 	fleetcache = fleet{}.kind("fleetcache",
-		"the bare wire: cache.Peer.Get through a peers.Pool, with a Secret; nothing tuned")
+		"the bare wire: cache.Peer.Get through a peers.Pool, with a Secret; nothing tuned; values are looked at and not kept, as by a Codec")
 	fleetcacheGet = fleet{byCache: true}.kind("fleetcache-get",
-		"the whole way: cache.Cache.Get and GetMany, without mirrors, so that every call crosses")
+		"the whole way: cache.Cache.Get and GetMany of []byte, which are their caller's own, without mirrors, so that every call crosses")
 	fleetcacheTLS = fleet{secure: true}.kind("fleetcache-tls",
 		"fleetcache with https URLs, and the Secret as well; TLS 1.3")
 )

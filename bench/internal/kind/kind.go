@@ -57,6 +57,9 @@ type Caller interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 }
 
+// A Rester is a Caller that keeps something between calls, which it gives back when there are none for a while.
+type Rester interface{ Rest() }
+
 // A ManyCaller gets many values at a time. It calls got once for each key, with its index, in any order, and not
 // concurrently.
 type ManyCaller interface {

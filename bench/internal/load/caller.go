@@ -80,6 +80,9 @@ func (c *caller) compare(ctx context.Context, key string) error {
 
 // run calls until the deadline, or until the quota is done.
 func (c *caller) run(ctx context.Context, deadline time.Time) error {
+	if r, ok := c.Caller.(kind.Rester); ok {
+		defer r.Rest()
+	}
 	last := time.Now()
 	for c.quota == 0 || c.ops < c.quota {
 		if err := c.call(ctx); err != nil {

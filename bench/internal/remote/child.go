@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"strings"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/kind"
@@ -17,6 +19,9 @@ const (
 	serverRole = "server "
 	clientRole = "client "
 )
+
+// profileVariable tells a child to profile itself, and into which folder.
+const profileVariable = "FLEETCACHE_BENCH_PROFILE"
 
 // dial is what a client is opened with.
 type dial struct {
@@ -31,11 +36,29 @@ func Child() {
 	if !ok {
 		return
 	}
-	if err := runChild(role); err != nil {
+	if err := profiled(role, runChild); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// profiled calls run, and writes a profile of that if one is wanted.
+func profiled(role string, run func(role string) error) (err error) {
+	dir := os.Getenv(profileVariable)
+	if dir == "" {
+		return run(role)
+	}
+	f, err := os.Create(filepath.Join(dir, strings.ReplaceAll(role, " ", "-")+".pprof"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return run(role)
 }
 
 func runChild(role string) error {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -16,9 +18,11 @@ import (
 // Options say how much to measure.
 type Options struct {
 	Short    bool
-	Rounds   int           // 0: 5, or 4 if Short
-	Duration time.Duration // of each measurement; 0: 400 ms, or 250 ms if Short
-	Kinds    []string      // none: all
+	Rounds   int            // 0: 5, or 4 if Short
+	Duration time.Duration  // of each measurement; 0: 400 ms, or 250 ms if Short
+	Kinds    []string       // none: all
+	Cells    *regexp.Regexp // of names; nil: all
+	Profile  string         // a folder for CPU profiles of all processes; "": none are made
 	Progress func(format string, args ...any)
 }
 
@@ -45,6 +49,11 @@ type Measured struct {
 // Run measures the matrix and reports it.
 func Run(ctx context.Context, o Options) (*report.Report, error) {
 	o = o.withDefaults()
+	if o.Profile != "" {
+		if err := os.Setenv(profileVariable, o.Profile); err != nil {
+			return nil, err
+		}
+	}
 	kinds, err := kind.Named(o.Kinds...)
 	if err != nil {
 		return nil, err
@@ -58,6 +67,9 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	}
 	var measured []Measured
 	for _, c := range Matrix(slices.Collect(maps.Keys(pairs)), o.Short) {
+		if o.Cells != nil && !o.Cells.MatchString(c.Name) {
+			continue
+		}
 		m, err := measureCell(ctx, pairs, c, o)
 		if err != nil {
 			return nil, errors.Join(err, CloseAll(pairs))

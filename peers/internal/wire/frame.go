@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync/atomic"
 )
 
 // A Frame is what travels at a time.
@@ -81,9 +82,6 @@ func parseUvarint(b []byte) (v uint64, n int, err error) {
 }
 
 const (
-	// readerSize is how much a Reader reads at a time.
-	readerSize = 64 << 10
-
 	// ownedPayload is how long a payload is, at least, that is read into memory of its own
 	// if it was not there as a whole.
 	ownedPayload = 16 << 10
@@ -92,24 +90,41 @@ const (
 	// more of it than that is copied.
 	longFrame = 32 << 10
 	headSize  = 1 << 10
+
+	// minRead is how much a Reader has room for, at least, when it reads into memory that somebody keeps.
+	minRead = ChunkSize / 2
 )
 
 // A Reader takes frames from an upgraded connection. It keeps its place between calls, so that a read that is
 // interrupted, by a deadline say, loses nothing.
 type Reader struct {
-	src  io.Reader
-	buf  []byte
-	r, w int // what was read and not taken is buf[r:w]
+	src   io.Reader
+	chunk *Chunk
+	r, w  int // what was read and not taken is chunk.b[r:w]
 
-	long  Frame // whose payload is being read into memory of its own; nil if there is none
-	got   int   // of it
-	heads bool  // the last frame was long, and so may be the next one
-	err   error // came together with bytes, which are taken first
+	long      Frame  // whose payload is being read into memory of its own; nil if there is none
+	longChunk *Chunk // which that is; nil if it will be its receiver's
+	got       int    // of it
+	heads     bool   // the last frame was long, and so may be the next one
+	err       error  // came together with bytes, which are taken first
+
+	lends bool
+	out   *atomic.Int32 // chunks in use
+	last  *Chunk        // that the payload of the last frame is in; nil if it is its receiver's
 }
 
 // NewReader returns a Reader of src.
 func NewReader(src io.Reader) *Reader {
-	return &Reader{src: src, buf: make([]byte, readerSize)}
+	r := &Reader{src: src, out: new(atomic.Int32)}
+	r.chunk = newChunk(r.out)
+	return r
+}
+
+// NewLendingReader returns a Reader of src that lends the payloads of answers; see Keep.
+func NewLendingReader(src io.Reader) *Reader {
+	r := NewReader(src)
+	r.lends = true
+	return r
 }
 
 // Fill reads once. It must be called when Next has nothing, before the next Next. An error that comes together with bytes,
@@ -119,22 +134,40 @@ func (r *Reader) Fill() error {
 		r.err = nil
 		return err
 	}
+	r.forget()
 	if r.long.Payload != nil {
 		n, err := r.src.Read(r.long.Payload[r.got:])
 		r.got += n
 		return r.later(n, err)
 	}
-	if r.r > 0 {
-		r.w = copy(r.buf, r.buf[r.r:r.w])
-		r.r = 0
-	}
-	free := r.buf[r.w:]
-	if r.heads && r.w < headSize {
+	r.makeRoom()
+	free := r.chunk.b[r.w:]
+	if r.heads && r.w-r.r < headSize {
 		free = free[:headSize]
 	}
 	n, err := r.src.Read(free)
 	r.w += n
 	return r.later(n, err)
+}
+
+// makeRoom leaves room to read into, and what was read and not taken before that. Memory that somebody keeps is left as
+// it is.
+func (r *Reader) makeRoom() {
+	old := r.chunk
+	switch {
+	case !old.kept():
+	case len(old.b)-r.w >= minRead:
+		return
+	default:
+		r.chunk = newChunk(r.out)
+	}
+	if r.r > 0 || r.chunk != old {
+		r.w = copy(r.chunk.b, old.b[r.r:r.w])
+		r.r = 0
+	}
+	if r.chunk != old {
+		old.Release()
+	}
 }
 
 // later returns err, or keeps it for the next Fill if n bytes came with it.
@@ -149,15 +182,17 @@ func (r *Reader) later(n int, err error) error {
 // Next returns the next frame, if it has been read as a whole. Its payload is the caller's if owned is true, and
 // otherwise good until the next Fill.
 func (r *Reader) Next() (f Frame, owned, ok bool, err error) {
+	r.forget()
 	if r.long.Payload != nil {
 		if r.got < len(r.long.Payload) {
 			return Frame{}, false, false, nil
 		}
 		f, r.long = r.long, Frame{}
+		r.last, r.longChunk = r.longChunk, nil
 		r.heads = len(f.Payload) >= longFrame
-		return f, true, true, nil
+		return f, r.last == nil, true, nil
 	}
-	b := r.buf[r.r:r.w]
+	b := r.chunk.b[r.r:r.w]
 	f, head, length, err := parseHead(b, MaxPayload)
 	if err != nil || head == 0 {
 		return Frame{}, false, false, err
@@ -165,16 +200,44 @@ func (r *Reader) Next() (f Frame, owned, ok bool, err error) {
 	if n := head + length; n <= len(b) {
 		r.r += n
 		r.heads = false
+		r.last = r.chunk
 		f.Payload = b[head:n:n]
 		return f, false, true, nil
 	}
 	if length >= ownedPayload {
-		f.Payload = make([]byte, length)
+		if r.lends && f.Type == TypeAnswer && r.out.Load() < maxChunks {
+			r.longChunk = newChunk(r.out)
+			f.Payload = r.longChunk.b[:length:length]
+		} else {
+			f.Payload = make([]byte, length)
+		}
 		r.got = copy(f.Payload, b[head:])
 		r.long = f
 		r.r, r.w = 0, 0
+		if r.chunk.kept() {
+			r.r, r.w = len(r.chunk.b), len(r.chunk.b)
+		}
 	}
 	return Frame{}, false, false, nil
+}
+
+// Keep returns the memory that the payload of the last frame of Next is in: it stays good until Release is called. It
+// returns nil if the payload is to be copied if it is kept, for too much is kept already, or this is not a
+// NewLendingReader.
+func (r *Reader) Keep() *Chunk {
+	if !r.lends || r.last == nil || r.last == r.chunk && r.out.Load() >= maxChunks {
+		return nil
+	}
+	r.last.refs.Add(1)
+	return r.last
+}
+
+// forget lets go of the memory of the last frame, if it was that frame's alone.
+func (r *Reader) forget() {
+	if r.last != nil && r.last != r.chunk {
+		r.last.Release()
+	}
+	r.last = nil
 }
 
 // AppendFirst appends what stands before the beginning of a message in its first part, which has n bytes of the

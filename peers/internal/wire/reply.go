@@ -161,6 +161,7 @@ func appendAnswer(dst []byte, index int, a *cache.Answer) []byte {
 type Keyed struct {
 	Index int
 	cache.Answer
+	Chunk *Chunk   // that Value is in, and which is to be released; nil if Value is the receiver's
 	Long  *Message // that has the value, if it came in parts
 	Last  bool     // the reply ends here
 	Epoch uint64   // of the answering instance's view, if it is the last
