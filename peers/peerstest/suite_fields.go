@@ -144,7 +144,9 @@ func checkAnswerStaysGood(f *fixture) {
 	for _, key := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
 		open[key] = f.ask(time.Minute, slices.Repeat([]string{key}, len(sizes))...)
 		for range int(key[0]) % len(sizes) { // which are given back by the one after
-			f.next(f.ctx, open[key])
+			if _, _, err := f.next(f.ctx, open[key]); err != nil {
+				f.Fatalf("Next: %v", err)
+			}
 		}
 		_, ans, err := f.next(f.ctx, open[key])
 		if err != nil {
