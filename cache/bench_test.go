@@ -22,6 +22,7 @@ func benchCache(b *testing.B, n int) (*cache.Cache[string, []byte], []string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { c.Close() })
+	awaitJoin(c)
 	keys := make([]string, n)
 	for i := range keys {
 		keys[i] = fmt.Sprint("key-", i)
@@ -144,6 +145,7 @@ func BenchmarkServe(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { c.Close() })
+	awaitJoin(c)
 	if _, err := c.Get(b.Context(), "key"); err != nil {
 		b.Fatal(err)
 	}

@@ -19,6 +19,8 @@ type Cache[K ~string, V any] struct {
 	count  counters
 
 	strangers strangers
+	journal   *journal // nil without Peers
+	company   company
 	warnAt    atomic.Int64 // the Instant before which warn is silent
 
 	closed  atomic.Bool
@@ -38,12 +40,13 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache[K, V]{
-		cfg:    cfg,
-		store:  memory.New[V](cfg.MaxBytes, cfg.Peers != nil && cfg.MirrorTTL > 0),
-		raw:    rawBytes(cfg.Codec),
-		detach: func() {},
+	c := &Cache[K, V]{cfg: cfg, raw: rawBytes(cfg.Codec), detach: func() {}}
+	maxBytes := cfg.MaxBytes
+	if cfg.Peers != nil {
+		c.journal = newJournal(maxBytes)
+		maxBytes -= c.journal.cost()
 	}
+	c.store = memory.New[V](maxBytes, cfg.Peers != nil && cfg.MirrorTTL > 0)
 	c.closing, c.close = context.WithCancel(context.Background())
 	if cfg.MaxLoads > 0 {
 		c.loads = make(chan struct{}, cfg.MaxLoads)
@@ -54,6 +57,7 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 			c.close()
 			return nil, fmt.Errorf("cache: Config.Name: %w", err)
 		}
+		c.join()
 	}
 	return c, nil
 }
@@ -93,6 +97,7 @@ func (c *Cache[K, V]) find(ctx context.Context, now memory.Instant, key string, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	c.awaitJoin(ctx)
 	it, err := c.one(ctx, now, c.owner(key), key, h)
 	singleflight.Rethrow(err)
 	if it != nil {
@@ -143,6 +148,7 @@ func (c *Cache[K, V]) Close() error {
 	for _, f := range flights { // which interrupts those who take answers on a caller's goroutine
 		f.Run().Cancel(ErrClosed)
 	}
+	c.company.close()
 	return nil
 }
 

@@ -71,6 +71,12 @@ func (f *fakePeers) Others() []cache.Peer {
 	return slices.DeleteFunc(slices.Clone(f.owners), func(p cache.Peer) bool { return p == nil })
 }
 
+func (f *fakePeers) Former(string) iter.Seq[cache.Peer] { return func(func(cache.Peer) bool) {} }
+
+func (f *fakePeers) Left(cache.Peer) bool { return false }
+
+func (f *fakePeers) Forget([]string) bool { return false }
+
 // fakePeer is another instance that a test writes down. What is nil succeeds.
 type fakePeer struct {
 	addr  string
@@ -90,6 +96,10 @@ func (p *fakePeer) Get(req *cache.GetRequest, timeout time.Duration) cache.Answe
 		get = failing(errors.New("not in the script"))
 	}
 	return cache.GoGet(get, req, timeout)
+}
+
+func (p *fakePeer) Hello(context.Context, *cache.HelloRequest) (*cache.HelloReply, error) {
+	return &cache.HelloReply{Life: 1}, nil
 }
 
 func (p *fakePeer) Fence(ctx context.Context, req *cache.FenceRequest) error {

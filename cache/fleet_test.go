@@ -34,6 +34,7 @@ func inFleet(t *testing.T, n int, change func(i int, c *config), test func(f *fl
 		for i := range n {
 			f.caches = append(f.caches, f.newCache(i, change))
 		}
+		synctest.Wait()
 		test(f)
 		for i, c := range f.caches {
 			if err := c.Close(); err != nil {

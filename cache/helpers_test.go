@@ -3,6 +3,7 @@ package cache_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func open[V any](t *testing.T, cfg cache.Config[string, V]) *cache.Cache[string,
 			t.Errorf("Close: %v", err)
 		}
 	})
+	awaitJoin(c)
 	return c
 }
 
@@ -116,4 +118,15 @@ func ends(fn func()) (returned bool, recovered any) {
 	}()
 	<-done
 	return returned, recovered
+}
+
+// awaitJoin waits until c is a part of its fleet.
+func awaitJoin[V any](c *cache.Cache[string, V]) {
+	for try := 0; c.Stats().Joining; try++ {
+		if try < 1000 {
+			runtime.Gosched()
+		} else {
+			time.Sleep(time.Microsecond)
+		}
+	}
 }

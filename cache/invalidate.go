@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -90,7 +91,7 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 	it.Loaded = false
 	owner := c.owner(string(key))
 	f := c.newFence(ctx, []string{string(key)})
-	if owner == nil && len(f.peers) == 0 {
+	if owner == nil && !f.hasOthers() {
 		c.store.Put(string(key), it)
 		return nil
 	}
@@ -119,47 +120,72 @@ type raised[K ~string, V any] struct {
 	ctx    context.Context
 	id     uint64
 	keys   []string // nil: all
-	peers  []Peer
-	fenced []bool // by index in peers: it has raised the fence
+	peers  []Peer   // that were asked to raise it, in the order in which they became known
+	fenced []bool   // by index in peers: it has raised the fence
 	failed map[Peer]error
+	gone   []string // addresses of those that left the view, and were not reached
 }
 
 func (c *Cache[K, V]) newFence(ctx context.Context, keys []string) *raised[K, V] {
-	f := &raised[K, V]{c: c, ctx: ctx, id: rand.Uint64() | 1, keys: keys}
-	if c.cfg.Peers != nil {
-		f.peers = c.cfg.Peers.Others()
-	}
-	return f
+	return &raised[K, V]{c: c, ctx: ctx, id: rand.Uint64() | 1, keys: keys}
 }
 
-// raise fences this instance and then all others at the same time. It returns nil or an *UnreachedError.
+// raise fences this instance, then all others that it knows at the same time, and then those that these know. It returns
+// nil or an *UnreachedError.
 func (f *raised[K, V]) raise() error {
 	ctx, cancel := f.bounded()
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	hold := time.Until(deadline)
-	if len(f.peers) == 0 {
-		hold = 0
+	req := &FenceRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil, Hold: time.Until(deadline)}
+	held := f.hasOthers()
+	own := *req
+	if !held {
+		own.Hold = 0
 	}
-	req := &FenceRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil, Hold: hold}
-	f.c.fence(req)
-	f.fenced = make([]bool, len(f.peers))
-	return f.round(func(i int, p Peer) error {
-		err := p.Fence(ctx, req)
-		if err == nil {
-			err = ctx.Err() // too late: holds elsewhere may have run out
+	f.c.fence(&own)
+	// Only now, so that whoever becomes known from here on finds the fence in this instance's journal.
+	for from := 0; f.learn(); from = len(f.fenced) {
+		if !held { // there was nobody a moment ago
+			held = true
+			f.c.fence(req)
 		}
-		f.fenced[i] = err == nil
-		return err
-	})
+		f.round(from, func(i int, p Peer) error {
+			err := p.Fence(ctx, req)
+			if err == nil {
+				err = ctx.Err() // too late: holds elsewhere may have run out
+			}
+			f.fenced[i] = err == nil
+			return err
+		})
+	}
+	return f.outcome()
 }
 
-// round calls send for each of the other instances at the same time. It returns nil or an *UnreachedError.
-func (f *raised[K, V]) round(send func(i int, p Peer) error) error {
+func (f *raised[K, V]) hasOthers() bool {
+	return f.c.cfg.Peers != nil && len(f.c.cfg.Peers.Others()) > 0
+}
+
+// learn adds those that became known since the last time. It returns false if there are none.
+func (f *raised[K, V]) learn() bool {
+	if f.c.cfg.Peers == nil {
+		return false
+	}
+	before := len(f.peers)
+	for _, p := range f.c.cfg.Peers.Others() {
+		if !slices.Contains(f.peers[:before], p) {
+			f.peers = append(f.peers, p)
+		}
+	}
+	return len(f.peers) > before
+}
+
+// round calls send for each of the other instances from there on, at the same time.
+func (f *raised[K, V]) round(from int, send func(i int, p Peer) error) {
+	f.fenced = append(f.fenced, make([]bool, len(f.peers)-len(f.fenced))...)
 	errs := make([]error, len(f.peers))
 	var wg sync.WaitGroup
-	for i, p := range f.peers {
-		wg.Go(func() { errs[i] = send(i, p) })
+	for i := from; i < len(f.peers); i++ {
+		wg.Go(func() { errs[i] = send(i, f.peers[i]) })
 	}
 	wg.Wait()
 	for i, err := range errs {
@@ -171,15 +197,30 @@ func (f *raised[K, V]) round(send func(i int, p Peer) error) error {
 			f.failed[f.peers[i]] = err
 		}
 	}
-	switch {
-	case f.failed == nil:
+}
+
+// outcome returns nil, or an *UnreachedError for those that were not reached, and that are in the view. Others have
+// left: they are gone, if nobody asks them for anything any more.
+func (f *raised[K, V]) outcome() error {
+	if f.failed == nil {
 		return nil
-	case f.c.closed.Load():
+	}
+	if f.c.closed.Load() {
 		return ErrClosed
 	}
 	e := &UnreachedError{Errors: make(map[string]error, len(f.failed))}
+	f.gone = nil
 	for p, err := range f.failed {
 		e.Errors[p.Addr()] = err
+		if f.c.cfg.Peers.Left(p) {
+			f.gone = append(f.gone, p.Addr())
+		}
+	}
+	if len(f.gone) == len(f.failed) {
+		return nil
+	}
+	for p := range f.failed {
+		f.c.owe(p, Invalidation{ID: f.id, Keys: f.keys, All: f.keys == nil})
 	}
 	return e
 }
@@ -218,20 +259,29 @@ func (f *raised[K, V]) store(owner Peer, value []byte, a Answer) error {
 // release ends the holds of the fence, everywhere. It is part of the call, so that what begins after the call finds
 // no hold; and it finds instances that began a new life, or made their cache, since they were asked to raise the
 // fence. They have no hold to end, and may have fetched what is old from one that was not fenced yet.
-// They are fenced once more, now that nobody has anything old to give. It returns nil or an *UnreachedError.
+// They are fenced once more, now that nobody has anything old to give. Those that are gone may have it, and are
+// forgotten before. It returns nil or an *UnreachedError.
 //
-// If an instance was not reached, it does nothing: the holds run out by themselves, since that one may still answer with
-// what is old.
+// If an instance of the view was not reached, it does nothing: the holds run out by themselves, since that one may still answer
+// with what is old.
 func (f *raised[K, V]) release() error {
-	if f.failed != nil {
+	if len(f.failed) > len(f.gone) {
 		return nil
 	}
-	req := &ReleaseRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil}
-	again := &FenceRequest{Cache: req.Cache, ID: f.id, Keys: f.keys, All: req.All}
-	_ = f.c.release(req) // if it has run out, so has the time for all this
+	gone := f.failed
+	f.failed = nil
+	req := &ReleaseRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil, Gone: f.gone}
+	again := &FenceRequest{Cache: req.Cache, ID: f.id, Keys: f.keys, All: req.All, Gone: f.gone}
+	if errors.Is(f.c.release(req), errStillMember) { // a moment ago
+		f.failed = gone
+		return f.outcome()
+	}
 	ctx, cancel := f.bounded()
 	defer cancel()
-	return f.round(func(i int, p Peer) error {
+	f.round(0, func(i int, p Peer) error {
+		if gone[p] != nil {
+			return nil
+		}
 		if f.fenced[i] {
 			if err := p.Release(ctx, req); err == nil || errors.Is(err, ErrUnknownCache) {
 				return nil
@@ -239,11 +289,16 @@ func (f *raised[K, V]) release() error {
 		}
 		return p.Fence(ctx, again)
 	})
+	return f.outcome()
 }
 
 // fence does what a FenceRequest asks for, on this instance.
 func (c *Cache[K, V]) fence(req *FenceRequest) {
-	until := after(c.store.Now(), min(req.Hold, maxHold))
+	now := c.store.Now()
+	until := after(now, min(req.Hold, maxHold))
+	if c.journal != nil {
+		c.journal.raise(req, now, until) // first: who says hello from now on hears of it here
+	}
 	if req.All {
 		c.store.FenceAll(req.ID, until)
 		return
@@ -251,11 +306,30 @@ func (c *Cache[K, V]) fence(req *FenceRequest) {
 	c.store.Fence(req.ID, until, req.Keys...)
 }
 
-// errNoHold is what an instance says to a release if it does not have the hold, or not on every key.
-var errNoHold = errors.New("cache: there is no hold of this fence")
+var (
+	// errNoHold is what an instance says to a release if it does not have the hold, or not on every key.
+	errNoHold = errors.New("cache: there is no hold of this fence")
+
+	// errStillMember is what it says if it cannot forget an instance.
+	errStillMember = errors.New("cache: an instance that the sender could not reach, and that left its view, is in this one's view")
+)
+
+// forget forgets instances that could not be reached by one who invalidates.
+func (c *Cache[K, V]) forget(gone []string) error {
+	if len(gone) > 0 && !c.cfg.Peers.Forget(gone) {
+		return errStillMember
+	}
+	return nil
+}
 
 // release does what a ReleaseRequest asks for, on this instance.
 func (c *Cache[K, V]) release(req *ReleaseRequest) error {
+	if err := c.forget(req.Gone); err != nil {
+		return err
+	}
+	if c.journal != nil {
+		c.journal.release(req.ID)
+	}
 	var held bool
 	if req.All {
 		held = c.store.ReleaseAll(req.ID)

@@ -108,6 +108,7 @@ func (c *Cache[K, V]) findMany(ctx context.Context, missing []missed, r *results
 		}
 		return nil
 	}
+	c.awaitJoin(ctx)
 	own, groups := c.byOwner(missing)
 	again = missing[:0]
 	var fills *fills[V]

@@ -16,7 +16,7 @@ type Peers interface {
 	// Attach makes r answer the requests that other instances make of the cache
 	// called name, until detach is called. It fails if the name is taken.
 	// A request for a name that nothing is attached to is answered with
-	// ErrUnknownCache.
+	// ErrUnknownCache. From then on r.Met is called whenever instances come into the view, or can be reached again.
 	Attach(name string, r Responder) (detach func(), err error)
 
 	// Owners yields every instance of the current view once, in the order in which they are
@@ -29,9 +29,22 @@ type Peers interface {
 	// It allocates nothing.
 	Owner(key string) Peer
 
-	// Others returns every instance of the current view but this one.
-	// The caller must not change the slice.
+	// Former yields the instances that owned key in views that this instance had not long ago, the latest first,
+	// but neither its present owner nor this process. It is empty most of the time.
+	Former(key string) iter.Seq[Peer]
+
+	// Others returns every other instance that may hold something that this fleet caches: those of the current view;
+	// and for a time those that left it, those that asked this one something without being in it, and those that
+	// others said they know, see Peer. The caller must not change the slice.
 	Others() []Peer
+
+	// Left reports whether p, which is one of Others, is not in the current view.
+	Left(p Peer) bool
+
+	// Forget has Former yield the instances with these addresses no more, and Others only while they are in the
+	// view, since somebody who invalidates could not reach them. It returns false, and forgets none, if one of them is
+	// in the current view.
+	Forget(addrs []string) bool
 }
 
 // A Peer is another instance, as this one reaches it. Peers are comparable: while an
@@ -49,7 +62,10 @@ type Peer interface {
 	// context.DeadlineExceeded. Get does not keep req. If the instance is known to be down, the first Next says so.
 	Get(req *GetRequest, timeout time.Duration) Answers
 
-	// Fence, Release and Store are as those of Responder. Each returns by its context.
+	// Hello, Fence, Release and Store are as those of Responder. Each returns by its context. Before Hello is delivered,
+	// the other instance has this one among its Others. When Hello or Fence returns nil, this instance has all of the
+	// other one's Others among its own: those that it had when its Responder had returned.
+	Hello(ctx context.Context, req *HelloRequest) (*HelloReply, error)
 	Fence(ctx context.Context, req *FenceRequest) error
 	Release(ctx context.Context, req *ReleaseRequest) error
 	Store(ctx context.Context, req *StoreRequest) error
@@ -89,6 +105,12 @@ type Responder interface {
 	// Cancelling ctx withdraws one waiter from each load; it fails nobody else.
 	// Get may be delivered to the responder more than once.
 	Get(ctx context.Context, req *GetRequest, deliver func(i int, a Answer)) error
+
+	// Met says that peers came into this instance's view, or can be reached again. It does not block.
+	Met(peers []Peer)
+
+	// Hello says which invalidations are under way, and which were made since the sender heard last of them.
+	Hello(ctx context.Context, req *HelloRequest) (*HelloReply, error)
 
 	// Fence drops what the instance holds of the keys, and makes sure that nothing that
 	// it began to load or fetch before is stored. A second delivery of a Fence must happen
@@ -131,6 +153,9 @@ type FenceRequest struct {
 	// Hold is how long, from its receipt, the receiver neither stores nor shares what
 	// it gets of these keys from other instances.
 	Hold time.Duration
+	// Gone is as in a ReleaseRequest. If the receiver cannot forget one of them it raises the fence, and the request
+	// fails.
+	Gone []string
 }
 
 // A ReleaseRequest ends a hold early: every instance has been fenced.
@@ -139,6 +164,39 @@ type ReleaseRequest struct {
 	ID    uint64
 	Keys  []string
 	All   bool
+	// Gone are addresses of instances that left the sender's view and could not be reached. The receiver forgets
+	// them, see Peers, before it ends the hold; if it cannot, the request fails.
+	Gone []string
+}
+
+// A HelloRequest asks an instance what its sender may have missed.
+type HelloRequest struct {
+	Cache string
+	// Life and Seq are those of the last reply that the sender had, or 0.
+	Life, Seq uint64
+	// Since is how long the sender has held anything: what was invalidated before that did not concern it.
+	Since time.Duration
+	// Brief says that the sender has missed nothing: it asks for Life and Seq alone.
+	Brief bool
+}
+
+// A HelloReply says what was invalidated.
+type HelloReply struct {
+	// Life tells the receiver's life from its others, and Seq numbers the invalidations that it knows of.
+	Life, Seq uint64
+	// Holds are those that are under way, with what is left of each. IDs are not 0.
+	Holds []FenceRequest
+	// Missed are those that came after Seq of the request; if its Life is another one, those of the time that it names.
+	// Nobody knows any more whether that is all of them if Gap is true.
+	Missed []Invalidation
+	Gap    bool
+}
+
+// An Invalidation is what a Fence was about.
+type Invalidation struct {
+	ID   uint64 // of the fence
+	Keys []string
+	All  bool
 }
 
 // A StoreRequest stores a value that a caller of Set gave. The receiver must not change it.

@@ -40,6 +40,9 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 		ctx = c.cfg.Carry.Extract(ctx, req.Carried)
 	}
 	c.count.served.Add(uint64(len(req.Keys)))
+	if !req.Peek {
+		c.awaitJoin(ctx)
+	}
 	var missing []string
 	var indexes []int
 	for i, key := range req.Keys {
@@ -99,10 +102,21 @@ func (c *Cache[K, V]) inMemory(ctx context.Context, key string, req *GetRequest)
 	return it
 }
 
+// Met implements Responder.
+func (r responder[K, V]) Met(peers []Peer) { r.c.meet(peers) }
+
+// Hello implements Responder.
+func (r responder[K, V]) Hello(_ context.Context, req *HelloRequest) (*HelloReply, error) {
+	if r.c.closed.Load() {
+		return nil, ErrUnknownCache
+	}
+	return r.c.journal.tell(req, r.c.store.Now()), nil
+}
+
 // Fence implements Responder. Fences hold for every Version.
 func (r responder[K, V]) Fence(_ context.Context, req *FenceRequest) error {
 	r.c.fence(req)
-	return nil
+	return r.c.forget(req.Gone)
 }
 
 // Release implements Responder.

@@ -24,12 +24,16 @@ type Stats struct {
 	FetchFailures uint64 // not keys but requests to which an instance gave no usable answer
 	Takeovers     uint64 // loaded here because the instances that come first for the key did not answer
 	LastResorts   uint64 // loaded here, and not kept, because too many did not answer
+	Peeks         uint64 // asked, before a load, of the instance that owned the key before
+	PeekHits      uint64 // of these, found there, and not loaded
 
 	// Requests by other instances, in keys.
 	Served     uint64 // asked for
 	ServedHits uint64 // of these, answered from memory
 
 	Sets, Removes, Clears uint64 // by this instance's callers; Removes in keys
+	Missed                uint64 // invalidations that this instance heard of afterwards, since it could not be reached
+	Gaps                  uint64 // how often it dropped everything, since nobody knew any more what it had missed
 
 	Evictions uint64 // values that made room for others
 	Expired   uint64 // values that were dropped because their time was over
@@ -40,7 +44,8 @@ type Stats struct {
 	Bytes       int64 // of keys, values and bookkeeping, mirrors included; at most MaxBytes
 	MirrorBytes int64 // of Bytes, what mirrors take
 	MaxBytes    int64
-	Flights     int // loads and fetches under way
+	Flights     int  // loads and fetches under way
+	Joining     bool // the instance shakes hands with others, and keeps nothing of what it gets until it has done so
 }
 
 // counters are the counters of Stats that are not the store's.
@@ -48,7 +53,8 @@ type counters struct {
 	joins, loads, loadErrors, loadPanics, refreshes atomic.Uint64
 	fetches, fetchHits, fetchFailures               atomic.Uint64
 	takeovers, lastResorts, served, servedHits      atomic.Uint64
-	sets, removes, clears                           atomic.Uint64
+	peeks, peekHits                                 atomic.Uint64
+	sets, removes, clears, missed, gaps             atomic.Uint64
 }
 
 // Stats returns the cache's figures. They are read one after the other while the cache is in use.
@@ -61,9 +67,10 @@ func (c *Cache[K, V]) Stats() Stats {
 		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), LoadPanics: n.loadPanics.Load(), Refreshes: n.refreshes.Load(),
 		Fetches: n.fetches.Load(), FetchHits: n.fetchHits.Load(), FetchFailures: n.fetchFailures.Load(),
 		Takeovers: n.takeovers.Load(), LastResorts: n.lastResorts.Load(),
+		Peeks: n.peeks.Load(), PeekHits: n.peekHits.Load(), Missed: n.missed.Load(), Gaps: n.gaps.Load(),
 		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
 		Sets: n.sets.Load(), Removes: n.removes.Load(), Clears: n.clears.Load(),
 		Evictions: u.Evictions, Expired: u.Expired, Rejected: u.Rejected,
-		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, MaxBytes: c.cfg.MaxBytes, Flights: u.Flights,
+		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, MaxBytes: c.cfg.MaxBytes, Flights: u.Flights, Joining: c.store.Isolated(),
 	}
 }

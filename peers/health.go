@@ -304,5 +304,30 @@ func (h *health) leave() {
 	h.gone = true
 }
 
+// back notes that the peer is in the view again.
+func (h *health) back() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gone = false
+}
+
+// hint notes that the peer asks this instance something: it may be back. It reports whether it is to be probed at once.
+func (h *health) hint(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cause == nil || h.closed || h.pinging || !h.probeAt.After(now) {
+		return false
+	}
+	h.probeAt = now
+	return true
+}
+
+// wasUp reports whether anything was ever heard from the peer.
+func (h *health) wasUp() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.heardAt.IsZero()
+}
+
 // errNothingSent says that this machine is short of what it takes to send a ping. It says nothing of the peer.
 var errNothingSent = errors.New("peers: nothing was sent")

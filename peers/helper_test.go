@@ -158,6 +158,12 @@ func (r responder) Hit(version, key string) (a cache.Answer, ok bool) {
 	return a, false
 }
 
+func (r responder) Met([]cache.Peer) {}
+
+func (r responder) Hello(context.Context, *cache.HelloRequest) (*cache.HelloReply, error) {
+	return &cache.HelloReply{Life: 1}, nil
+}
+
 func (r responder) Get(ctx context.Context, q *cache.GetRequest, deliver func(int, cache.Answer)) error {
 	if r.get != nil {
 		return r.get(ctx, q, deliver)

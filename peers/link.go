@@ -174,7 +174,7 @@ func (l *link) noticeFailure() {
 // numberLocked gives c a number. It returns false if too many calls are under way. mu must be held.
 func (l *link) numberLocked(c *call) bool {
 	size := len(c.payload)
-	if l.fullLocked(c.keys == 0) {
+	if l.fullLocked(c.urgent) {
 		return false
 	}
 	if n := len(l.free); n > 0 {

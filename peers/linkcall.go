@@ -24,6 +24,7 @@ type callState struct {
 	payload []byte // of the request: kept, for it may have to be sent once more
 	timeout time.Duration
 	keys    int
+	urgent  bool // it is no Get: loads must not hold it up
 	began   time.Duration
 	once    bool          // it is not sent again, nor counted, if the link breaks
 	again   cache.Answers // the call that takes this one's place, since the link broke; written under mu
@@ -65,11 +66,7 @@ func newCall(p *peer, q *wire.Request) (*call, error) {
 		return nil, p.fault(ErrTooLarge, "was not sent the request", err)
 	}
 	c.timeout = q.Timeout
-	if q.Verb == wire.Get {
-		c.keys = len(q.Get.Keys)
-	} else if q.Verb == wire.Stats {
-		c.keys = 1
-	}
+	c.keys, c.urgent = q.Answers(), q.Verb != wire.Get
 	c.left = c.keys
 	if c.keys > 1 {
 		c.seen = append(c.seen[:0], make([]bool, c.keys)...)

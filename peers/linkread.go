@@ -173,7 +173,7 @@ func (l *link) takePart(f wire.Frame, owned bool) error {
 	case !l.underWay(f.Call):
 		err = errNoSuchCall
 	default:
-		if m, err = wire.NewMessage(f.Type, f.Payload, l.p.pool.cfg.MaxValueBytes+wire.AnswerOverhead); err == nil {
+		if m, err = wire.NewMessage(f.Type, f.Payload, l.p.pool.maxRequest()+wire.AnswerOverhead); err == nil {
 			l.partial[f.Call] = m
 			came = m.Came()
 		}

@@ -56,6 +56,11 @@ func newLoopback(t *testing.T, n int, upgraded bool, load func(ctx context.Conte
 		})
 		l.caches = append(l.caches, c)
 	}
+	for _, c := range l.caches {
+		for c.Stats().Joining {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	return l
 }
 

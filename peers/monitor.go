@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
 // maxProbes bounds the pings to peers that are down that are under way at once.
@@ -135,6 +137,7 @@ func (m *monitor) ping(ctx context.Context, p *peer) {
 	case up:
 		p.pool.log.Warn("peers: peer is up again", "peer", p.url)
 		p.isBack()
+		p.pool.tell([]cache.Peer{p})
 	case down:
 		p.wentDown(err)
 	}

@@ -122,13 +122,54 @@ func firstKeys(keys []string) []string {
 	return keys
 }
 
+// Hello implements cache.Peer.
+func (p *peer) Hello(ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error) {
+	var h *cache.HelloReply
+	err := p.told(ctx, &wire.Request{Verb: wire.Hello, Hello: req}, func(b []byte) (err error) {
+		var known []wire.Known
+		if known, h, err = wire.DecodeHello(b); err == nil {
+			p.pool.learn(known)
+		}
+		return err
+	})
+	if err == nil && h == nil {
+		err = p.fault(ErrProtocol, "did not answer a hello", nil)
+	}
+	return h, err
+}
+
 // Fence, unlike Get, is one request however many keys there are, or an error: its ID stands for all of them.
 func (p *peer) Fence(ctx context.Context, req *cache.FenceRequest) error {
-	return p.counted(ctx, &wire.Request{Verb: wire.Fence, Fence: req})
+	q := &wire.Request{Verb: wire.Fence, Fence: req, Views: true, Known: p.pool.current().digest}
+	return p.told(ctx, q, func(b []byte) error {
+		known, err := wire.DecodeKnown(b)
+		if err == nil {
+			p.pool.learn(known)
+		}
+		return err
+	})
 }
 
 func (p *peer) Release(ctx context.Context, req *cache.ReleaseRequest) error {
-	return p.counted(ctx, &wire.Request{Verb: wire.Release, Release: req})
+	return p.counted(ctx, &wire.Request{Verb: wire.Release, Release: req, Views: true})
+}
+
+// told makes a call that has one answer at most, whose value take takes.
+func (p *peer) told(ctx context.Context, q *wire.Request, take func([]byte) error) error {
+	p.calls.Add(1)
+	q.MaxValue = uint64(p.pool.maxRequest())
+	var nonsense error
+	err := p.call(ctx, q, func(_ int, a cache.Answer) {
+		if a.Status != cache.StatusOK {
+			nonsense = errors.New(a.Message)
+		} else {
+			nonsense = take(a.Value)
+		}
+	})
+	if err == nil && nonsense != nil {
+		err = p.fault(ErrProtocol, "told what makes no sense", nonsense)
+	}
+	return err
 }
 
 func (p *peer) Store(ctx context.Context, req *cache.StoreRequest) error {

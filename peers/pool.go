@@ -2,9 +2,7 @@ package peers
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
-	"github.com/seed-0f2aaebe/fleetcache/peers/ring"
 )
 
 // A Pool is an instance's place in the fleet: it knows the members, asks them, and answers them.
@@ -46,21 +43,18 @@ type Pool struct {
 	stop    context.CancelFunc
 	stopped chan struct{} // closed when the monitor has ended
 
-	setMu sync.Mutex // makes Sets one after the other, and Attaches
+	setMu sync.Mutex // makes changes of the view one after the other, and Attaches
+	// setMu guards the field below.
+
+	registry map[string]*peer // all that the view knows, or knew not long ago
+
+	viewWindow time.Duration
 
 	sessionMu sync.Mutex
 	// sessionMu guards the fields below. It is taken alone.
 
 	sessions []*session            // in the order in which they came
 	servers  map[*http.Server]bool // that tell when they shut down; true: they have
-}
-
-// A view is who is there, and who owns what. It is immutable; Set replaces it.
-type view struct {
-	table  *ring.Table
-	byRank []cache.Peer // by the table's indexes; nil for this instance
-	peers  map[string]*peer
-	others []cache.Peer
 }
 
 type attachment struct{ r cache.Responder }
@@ -91,6 +85,8 @@ func New(cfg Config) (*Pool, error) {
 		features:   wire.AllFeatures,
 		creditTime: creditTime,
 		servers:    make(map[*http.Server]bool),
+		registry:   make(map[string]*peer),
+		viewWindow: viewWindow,
 	}
 	p.attached.Store(new(map[string]*attachment))
 	if len(cfg.Secret) > 0 {
@@ -112,90 +108,6 @@ func New(cfg Config) (*Pool, error) {
 		p.monitor.run(p.ctx)
 	}()
 	return p, nil
-}
-
-// Set makes the members the fleet. It takes the list that every instance is given: whether or not it
-// names this instance, this instance is a member. Peers whose URL stays keep their connections and what is
-// known of their health; calls to peers that leave run to their end. Set connects to nobody,
-// and returns when the new view is in place. It fails, and changes nothing, if a URL is wrong or
-// listed twice, a Weight is out of range, or an http URL is listed where certificates are the credential;
-// the error names every such member.
-func (p *Pool) Set(members ...Member) error {
-	p.setMu.Lock()
-	defer p.setMu.Unlock()
-	placed, err := p.place(members)
-	if err != nil {
-		return err
-	}
-	table, err := ring.New(placed...)
-	if err != nil {
-		return fmt.Errorf("peers: Set: %w", err)
-	}
-	old := p.view.Load()
-	v := &view{table: table, peers: make(map[string]*peer, len(placed))}
-	for _, m := range table.Members() {
-		if m.ID == p.self {
-			v.byRank = append(v.byRank, nil)
-			continue
-		}
-		var pr *peer
-		if old != nil {
-			pr = old.peers[m.ID]
-		}
-		if pr == nil {
-			pr = newPeer(p, m.ID)
-		}
-		v.peers[m.ID] = pr
-		v.byRank = append(v.byRank, pr)
-		v.others = append(v.others, pr)
-	}
-	p.view.Store(v)
-	if old == nil {
-		return nil
-	}
-	for url, pr := range old.peers {
-		if v.peers[url] == nil {
-			pr.health.leave()
-			p.monitor.poke()
-		}
-	}
-	if old.table.Epoch() != table.Epoch() {
-		p.log.Info("peers: new view", "members", table.Len(), "epoch", hexEpoch(table.Epoch()))
-	}
-	return nil
-}
-
-// place checks the members and returns them for the ring, this instance among them.
-func (p *Pool) place(members []Member) ([]ring.Member, error) {
-	var errs []error
-	placed := make([]ring.Member, 0, len(members)+1)
-	spelled := make(map[string]string, len(members)+1) // by normalised URL
-	for _, m := range members {
-		url, err := normalize(m.URL)
-		if err == nil {
-			err = checkScheme(url, p.tlsOnly)
-		}
-		switch other, twice := spelled[url]; {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("peers: Set: member %q: %w", shown(m.URL), err))
-			continue
-		case twice && other != m.URL:
-			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice, also as %q: list each instance once", m.URL, other))
-			continue
-		case twice:
-			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice: list each instance once", m.URL))
-			continue
-		}
-		if m.Weight < 0 || m.Weight > ring.MaxWeight {
-			errs = append(errs, fmt.Errorf("peers: Set: member %q: Weight is %d: use 1 to %d, or 0 for 1", shown(m.URL), m.Weight, ring.MaxWeight))
-		}
-		spelled[url] = m.URL
-		placed = append(placed, ring.Member{ID: url, Weight: m.Weight})
-	}
-	if _, ok := spelled[p.self]; !ok {
-		placed = append(placed, ring.Member{ID: p.self, Weight: p.cfg.Weight})
-	}
-	return placed, errors.Join(errs...)
 }
 
 // Close ends the Pool: calls to peers that are under way and all later ones fail with ErrClosed, and requests
@@ -316,39 +228,8 @@ func (p *Pool) detach(name string, a *attachment) {
 // attachment returns what answers for the cache called name, nil if there is none. It does not keep name.
 func (p *Pool) attachment(name string) *attachment { return (*p.attached.Load())[name] }
 
-// Owner implements cache.Peers.
-func (p *Pool) Owner(key string) cache.Peer {
-	v := p.view.Load()
-	return v.byRank[v.table.Owner(key)]
-}
-
-// Owners implements cache.Peers. The order is that of the view at the time of the call.
-func (p *Pool) Owners(key string) iter.Seq[cache.Peer] {
-	v := p.view.Load()
-	return func(yield func(cache.Peer) bool) {
-		for i := range v.table.Owners(key) {
-			if !yield(v.byRank[i]) {
-				return
-			}
-		}
-	}
-}
-
-// Others implements cache.Peers.
-func (p *Pool) Others() []cache.Peer { return p.view.Load().others }
-
 // Self returns this instance's URL, in the one spelling by which the fleet knows it.
 func (p *Pool) Self() string { return p.self }
-
-// Epoch returns the digest of the members and their weights. Instances with the same one
-// agree on the owner of every key.
-func (p *Pool) Epoch() uint64 { return p.view.Load().table.Epoch() }
-
-// OwnerURL returns the URL of the instance that owns key, for people to read. It may be down.
-func (p *Pool) OwnerURL(key string) string {
-	t := p.view.Load().table
-	return t.Member(t.Owner(key)).ID
-}
 
 func (p *Pool) credentialFor(to *peer) credential {
 	return credential{to: to.url, from: p.self, instance: p.instance}

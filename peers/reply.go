@@ -48,12 +48,7 @@ func (p *peer) readReply(body io.Reader, q *wire.Request, req mac, deliver func(
 
 // frames reads up to the end, and sees to it that each key was answered once.
 func (r *replyReader) frames(q *wire.Request, deliver func(int, cache.Answer), signed bool) (verdict, error) {
-	keys := 0
-	if q.Verb == wire.Get {
-		keys = len(q.Get.Keys)
-	} else if q.Verb == wire.Stats {
-		keys = 1
-	}
+	keys := q.Answers()
 	limit := q.MaxValue + wire.AnswerOverhead
 	done := make([]bool, keys)
 	for left := keys; ; {

@@ -40,6 +40,7 @@ type replyWriter struct {
 	seq      uint64
 	left     int    // answers to come
 	maxValue uint64 // that the sender takes
+	own      int    // the longest value that this instance sends
 	timer    *time.Timer
 	armed    bool
 	written  bool
@@ -53,19 +54,19 @@ func newReplyWriter(p *Pool, w http.ResponseWriter, rc *http.ResponseController,
 	return rw
 }
 
-// expect says how many answers will come, and how long a value the sender takes.
-func (w *replyWriter) expect(answers int, maxValue uint64) {
+// expect says how many answers will come, and how long a value the sender takes, and this instance sends.
+func (w *replyWriter) expect(answers int, maxValue uint64, own int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.left = answers
-	w.maxValue = maxValue
+	w.maxValue, w.own = maxValue, own
 }
 
 // answer appends the answer to the key number i.
 func (w *replyWriter) answer(i int, a cache.Answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	fit(&a, w.maxValue, w.pool.cfg.MaxValueBytes)
+	fit(&a, w.maxValue, w.own)
 	w.left--
 	w.head = wire.AppendAnswerHead(w.head[:0], i, &a)
 	w.frameLocked(wire.TypeAnswer, w.head, a.Value)

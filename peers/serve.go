@@ -199,13 +199,12 @@ func (p *Pool) serve(reply *replyWriter, r *http.Request, c *credential) (wire.C
 	}
 	p.noteEpoch(c.from, q.Epoch)
 	t.served.Add(1)
-	switch q.Verb {
-	case wire.Get:
-		reply.expect(len(q.Get.Keys), q.MaxValue)
-	case wire.Stats:
-		reply.expect(1, uint64(p.cfg.MaxValueBytes))
+	if q.Verb == wire.Get {
+		reply.expect(q.Answers(), q.MaxValue, p.cfg.MaxValueBytes)
+	} else {
+		reply.expect(q.Answers(), uint64(p.maxRequest()), p.maxRequest())
 	}
-	return p.execute(r.Context(), q, reply.answer)
+	return p.execute(r.Context(), c.from, q, reply.answer)
 }
 
 // noteEpoch compares the epoch that came with a request with this instance's.
@@ -247,8 +246,9 @@ func (p *Pool) readBody(w http.ResponseWriter, r *http.Request) ([]byte, wire.Co
 	}
 }
 
-// execute hands q to the cache that it is for. The codes are of the reply's end.
-func (p *Pool) execute(ctx context.Context, q *wire.Request, deliver func(int, cache.Answer)) (code wire.Code, message string) {
+// execute hands q, which comes from that URL, to the cache that it is for. The codes are of the reply's end.
+func (p *Pool) execute(ctx context.Context, from string, q *wire.Request, deliver func(int, cache.Answer)) (code wire.Code, message string) {
+	p.hear(from)
 	switch q.Verb {
 	case wire.Ping:
 		return wire.OK, ""
@@ -272,7 +272,7 @@ func (p *Pool) execute(ctx context.Context, q *wire.Request, deliver func(int, c
 			code, message = wire.Failed, fmt.Sprintf("panic: %v", v)
 		}
 	}()
-	return codeOf(ctx, respond(ctx, a.r, q, deliver))
+	return codeOf(ctx, p.respond(ctx, a.r, q, deliver))
 }
 
 func cacheOf(q *wire.Request) string {
@@ -283,20 +283,41 @@ func cacheOf(q *wire.Request) string {
 		return q.Fence.Cache
 	case wire.Release:
 		return q.Release.Cache
+	case wire.Hello:
+		return q.Hello.Cache
 	}
 	return q.Store.Cache
 }
 
-func respond(ctx context.Context, r cache.Responder, q *wire.Request, deliver func(int, cache.Answer)) error {
+func (p *Pool) respond(ctx context.Context, r cache.Responder, q *wire.Request, deliver func(int, cache.Answer)) error {
 	switch q.Verb {
 	case wire.Get:
 		return r.Get(ctx, q.Get, deliver)
+	case wire.Hello:
+		return p.tellHello(ctx, r, q, deliver)
 	case wire.Fence:
-		return r.Fence(ctx, q.Fence)
+		err := r.Fence(ctx, q.Fence)
+		if err == nil && q.Views {
+			deliver(0, cache.Answer{Value: wire.AppendKnown(nil, p.known(q.Known))})
+		}
+		return err
 	case wire.Release:
 		return r.Release(ctx, q.Release)
 	}
 	return r.Store(ctx, q.Store)
+}
+
+// tellHello answers a hello.
+func (p *Pool) tellHello(ctx context.Context, r cache.Responder, q *wire.Request, deliver func(int, cache.Answer)) error {
+	h, err := r.Hello(ctx, q.Hello)
+	if err != nil {
+		return err
+	}
+	b, err := wire.AppendHello(nil, p.known(0), h)
+	if err == nil {
+		deliver(0, cache.Answer{Value: b})
+	}
+	return err
 }
 
 // codeOf returns the code for what a Responder returned.

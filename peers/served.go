@@ -118,15 +118,16 @@ func (c *servedCall) run(ctx context.Context, h *handed) {
 		if h.done != nil {
 			index = h.done.leave(q.Get)
 		}
-		maxValue := uint64(p.cfg.MaxValueBytes)
+		own := p.maxRequest()
+		maxValue := uint64(own)
 		if q.Verb == wire.Get {
-			maxValue = q.MaxValue
+			maxValue, own = q.MaxValue, p.cfg.MaxValueBytes
 		}
-		code, message = p.execute(ctx, q, func(i int, a cache.Answer) {
+		code, message = p.execute(ctx, s.from, q, func(i int, a cache.Answer) {
 			if index != nil {
 				i = index[i]
 			}
-			fit(&a, maxValue, p.cfg.MaxValueBytes)
+			fit(&a, maxValue, own)
 			c.answer(ctx, i, &a)
 		})
 	}

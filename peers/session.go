@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"time"
 	"unsafe"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -40,7 +41,8 @@ type session struct {
 	scratch  []byte
 	found    []hit
 	served   uint64
-	epoch    uint64 // that came last
+	epoch    uint64        // that came last
+	heard    time.Duration // when the Pool was told that the client asks
 
 	// Guarded by mu.
 
@@ -87,6 +89,10 @@ func (s *session) run() {
 	for {
 		if err := s.in.Fill(); err != nil {
 			return
+		}
+		if now := s.now(); now-s.heard > s.pool.viewWindow/8 || s.heard == 0 {
+			s.heard = now
+			s.pool.hear(s.from)
 		}
 		if err := s.frames(); err == errBroken {
 			return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -174,7 +175,11 @@ func (p *peer) verdict(v verdict, err error) {
 
 // wentDown ends the calls on the peer's links, unless it is only leaving: then it finishes those, and gets no more.
 func (p *peer) wentDown(err error) {
-	p.pool.log.Warn("peers: peer is down", "peer", p.url, "error", err)
+	level := slog.LevelWarn
+	if !p.health.wasUp() { // it is not there yet, as happens when a fleet starts
+		level = slog.LevelInfo
+	}
+	p.pool.log.Log(p.pool.ctx, level, "peers: peer is down", "peer", p.url, "error", err)
 	cause := p.health.down(err)
 	for _, l := range p.links() {
 		if leaving(err) {
@@ -256,6 +261,10 @@ func (p *peer) call(ctx context.Context, q *wire.Request, deliver func(int, cach
 	if !delivered && mayRepeat(q.Verb, err) && ctx.Err() == nil {
 		err = p.callOnce(ctx, q, deliver)
 	}
+	if q.Views && !q.HasGone() && errors.Is(err, ErrUnsupported) { // it does without
+		q.Views = false
+		err = p.callOnce(ctx, q, deliver)
+	}
 	if err != nil {
 		p.failures.Add(1)
 	}
@@ -265,7 +274,7 @@ func (p *peer) call(ctx context.Context, q *wire.Request, deliver func(int, cach
 // mayRepeat reports whether a request of which nothing was answered may be sent once more after err: the connection
 // broke under it, and nothing is done twice that may be done once only.
 func mayRepeat(v wire.Verb, err error) bool {
-	return errors.Is(err, errBroken) && (v == wire.Get || v == wire.Release)
+	return errors.Is(err, errBroken) && (v == wire.Get || v == wire.Hello || v == wire.Release)
 }
 
 // callOnce makes a call on a link or by POST.
@@ -289,8 +298,11 @@ func (p *peer) callOnce(ctx context.Context, q *wire.Request, deliver func(int, 
 
 // needs returns the features that a request needs.
 func needs(q *wire.Request) (f wire.Features) {
-	if q.Verb == wire.Stats {
+	switch {
+	case q.Verb == wire.Stats:
 		f |= wire.FeatureStats
+	case q.Verb == wire.Hello, q.Views:
+		f |= wire.FeatureViews
 	}
 	if q.Verb == wire.Get && q.Get.Peek {
 		f |= wire.FeaturePeek
@@ -312,7 +324,7 @@ func (l *link) do(ctx context.Context, q *wire.Request, deliver func(int, cache.
 		return true, err
 	}
 	for !l.start(c, cache.Forever) { // ctx ends it
-		room := l.slot(c.keys == 0)
+		room := l.slot(c.urgent)
 		if room == nil {
 			c.release()
 			return false, nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -79,6 +80,11 @@ func startFleet(t testing.TB, n int, cfg Config) (*peerstest.Fleet, []*Handler) 
 	for i := range hs {
 		cfg.Instance, cfg.Peers = string(rune('a'+i)), fleet.Instance(i)
 		hs[i] = start(t, cfg)
+	}
+	for _, h := range hs {
+		for h.cache.Stats().Joining {
+			runtime.Gosched() // links without faults take no time
+		}
 	}
 	return fleet, hs
 }

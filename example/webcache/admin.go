@@ -19,9 +19,20 @@ type stats struct {
 	Pool          *peers.Stats `json:",omitempty"` // of a fleet
 }
 
-// adminHandler serves /healthz, 200 or 503, and /stats.
+// adminHandler serves /healthz and /readyz, 200 or 503, and /stats. An instance is not ready while it joins
+// its fleet: until then it keeps nothing.
 func (s *service) adminHandler() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case s.leaving.Load():
+			http.Error(w, "shutting down", http.StatusServiceUnavailable)
+		case s.cache.Stats().Cache.Joining:
+			http.Error(w, "joining the fleet", http.StatusServiceUnavailable)
+		default:
+			w.Write([]byte("ok\n"))
+		}
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if s.leaving.Load() {
 			http.Error(w, "shutting down", http.StatusServiceUnavailable)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -92,7 +94,7 @@ func (f *fleet) start(ctx context.Context, opts *options, origin, secret string,
 		}()
 	}
 	for _, in := range f.instances {
-		if err := in.waitHealthy(ctx); err != nil {
+		if err := in.waitReady(ctx); err != nil {
 			return err
 		}
 	}
@@ -113,18 +115,17 @@ func freeAddrs(n int) ([]string, error) {
 	return addrs, nil
 }
 
-func (in *instance) waitHealthy(ctx context.Context) error {
+// waitReady waits until the instance is ready, and has found all others.
+func (in *instance) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if req, err := http.NewRequestWithContext(ctx, "GET", in.admin+"/healthz", nil); err != nil {
-			return err
-		} else if resp, err := client.Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+		if in.answers(ctx, client, "/readyz", nil) {
+			var st stats
+			if in.answers(ctx, client, "/stats", &st) && st.Pool != nil && !slices.ContainsFunc(st.Pool.Peers, func(p peers.PeerStats) bool { return !p.Up }) {
 				return nil
 			}
 		}
@@ -136,6 +137,20 @@ func (in *instance) waitHealthy(ctx context.Context) error {
 			return fmt.Errorf("instance %d did not start: %w", in.index, ctx.Err())
 		}
 	}
+}
+
+// answers reports whether the instance's admin listener answers a GET with 200, and decodes its body if into is not nil.
+func (in *instance) answers(ctx context.Context, client *http.Client, path string, into any) bool {
+	req, err := http.NewRequestWithContext(ctx, "GET", in.admin+path, nil)
+	if err != nil {
+		return false
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && (into == nil || json.NewDecoder(resp.Body).Decode(into) == nil)
 }
 
 // stop ends the instances as SIGTERM would, and those that do not heed it as SIGKILL does.

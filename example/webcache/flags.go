@@ -54,7 +54,7 @@ func newFlagSet(o *options, peerList, secretFile *string) *flag.FlagSet {
 	o.maxBytes = defaultMaxBytes
 	fs.Var((*sizeFlag)(&o.maxBytes), "max-bytes", "memory for what is cached: a `size` such as 256MiB")
 	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most a fifth of -max-bytes (default 8MiB, or that fifth)")
-	fs.StringVar(&o.admin, "admin", "", "`address` for /healthz and /stats; without a host, on loopback only (default none)")
+	fs.StringVar(&o.admin, "admin", "", "`address` for /healthz, /readyz and /stats; without a host, on loopback only (default none)")
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", 10*time.Second, "how long requests have to finish after SIGTERM")
 	fs.Var((*levelFlag)(&o.log), "log", "least `level` to log: debug, info, warn or error (default info, or warn for the instances of -demo)")
 	fs.BoolVar(&o.withStdin, "with-stdin", false, "also end, as on SIGTERM, when the standard input does")

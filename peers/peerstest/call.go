@@ -130,6 +130,8 @@ func (c *Counts) sentLocked(m Message) {
 		c.Releases++
 	case KindStore:
 		c.Stores++
+	case KindHello:
+		c.Hellos++
 	}
 }
 

@@ -2,6 +2,7 @@ package peerstest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,6 +23,7 @@ type Fleet struct {
 	// It is never held across a wait, nor while a function of the test or a Responder runs.
 	mu        sync.Mutex
 	detection time.Duration
+	window    time.Duration
 	calls     uint64        // calls so far
 	changed   chan struct{} // closed, and replaced, when an instance or a link changes
 	intercept []*interceptor
@@ -40,7 +42,7 @@ func NewFleet(n int) *Fleet {
 // NewFleetOf returns a fleet of instances with the names given, which are their addresses. Each has
 // all of them in its view. It panics if a name is empty or comes twice.
 func NewFleetOf(names ...string) *Fleet {
-	f := &Fleet{detection: DefaultDetection, changed: make(chan struct{})}
+	f := &Fleet{detection: DefaultDetection, window: DefaultWindow, changed: make(chan struct{})}
 	taken := make(map[string]bool)
 	for i, name := range names {
 		if name == "" || taken[name] {
@@ -48,7 +50,7 @@ func NewFleetOf(names ...string) *Fleet {
 		}
 		taken[name] = true
 		f.instances = append(f.instances, &Instance{
-			fleet: f, index: i, name: name, attached: make(map[string]*attachment),
+			fleet: f, index: i, name: name, attached: make(map[string]*attachment), met: make(map[int]time.Time),
 		})
 	}
 	for _, from := range f.instances {
@@ -110,6 +112,10 @@ func (f *Fleet) killLocked(in *Instance) {
 	in.lives++
 	in.hung = false
 	clear(in.attached)
+	clear(in.met)
+	v := in.view.Load()
+	rest := slices.DeleteFunc(slices.Clone(v.members), func(i int) bool { return i == in.index })
+	in.former = []formerView{{placed: sync.OnceValue(func() *placement { return in.fleet.place(rest) }), until: time.Now().Add(in.fleet.window)}}
 }
 
 // Hang stops instance i from sending and receiving until Resume, as SIGSTOP does: connections

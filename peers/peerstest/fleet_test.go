@@ -210,7 +210,9 @@ func TestViews(t *testing.T) {
 				}
 			}
 			for _, p := range h.Instance(i).Others() {
-				others = append(others, p.Addr())
+				if !h.Instance(i).Left(p) {
+					others = append(others, p.Addr())
+				}
 			}
 			return fmt.Sprintf("%d owners, others %v", len(owners), others)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers/ring"
@@ -25,8 +26,10 @@ type Instance struct {
 	// Guarded by fleet.mu.
 	attached      map[string]*attachment
 	stopped, hung bool
-	lives         int // how often the process was killed; a call is bound to the life that it began in
-	group         int // of the partition; instances of different groups do not reach each other
+	met           map[int]time.Time // those that are among Others until then without being in the view
+	former        []formerView      // the latest first
+	lives         int               // how often the process was killed; a call is bound to the life that it began in
+	group         int               // of the partition; instances of different groups do not reach each other
 }
 
 var _ cache.Peers = (*Instance)(nil)
@@ -38,8 +41,16 @@ type attachment struct{ responder cache.Responder }
 type view struct {
 	// placed computes the placement, once for all instances that have the view, when it is first
 	// needed: many tests never ask who owns a key.
+	placed  func() *placement
+	members []int // in ascending order
+	others  []cache.Peer
+}
+
+// A formerView is one that an instance had before.
+type formerView struct {
 	placed func() *placement
-	others []cache.Peer
+	until  time.Time
+	gone   []int // are not to be asked
 }
 
 // A placement is what the instances of one view agree on.
@@ -121,9 +132,6 @@ func (in *Instance) reach(i int) cache.Peer {
 	return in.links[i]
 }
 
-// Others implements cache.Peers.
-func (in *Instance) Others() []cache.Peer { return in.view.Load().others }
-
 // SetView makes members the view of instance i. A view without i itself is allowed: i then owns nothing and
 // asks others for everything. An instance that is in nobody's view is still there: it asks and
 // answers like any other, as one that has just joined or left does. A member that comes twice counts once.
@@ -143,13 +151,13 @@ func (f *Fleet) setViews(instances []*Instance, members []int) {
 	}
 	placed := sync.OnceValue(func() *placement { return f.place(members) })
 	for _, in := range instances {
-		v := &view{placed: placed}
+		v := &view{placed: placed, members: members}
 		for _, i := range members {
 			if i != in.index {
 				v.others = append(v.others, in.links[i])
 			}
 		}
-		in.view.Store(v)
+		in.setView(v)
 	}
 }
 

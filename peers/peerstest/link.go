@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -55,14 +56,47 @@ func (l *link) get(ctx context.Context, req *cache.GetRequest, deliver func(int,
 	})
 }
 
+// Hello implements cache.Peer.
+func (l *link) Hello(ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error) {
+	sent := *req
+	var reply atomic.Pointer[cache.HelloReply]
+	m := Message{Kind: KindHello, Cache: sent.Cache}
+	err := l.learning(ctx, m, func(ctx context.Context, r cache.Responder) error {
+		copied := sent
+		got, err := r.Hello(ctx, &copied)
+		if err == nil {
+			reply.Store(cloneReply(got))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return reply.Load(), nil
+}
+
+// learning makes a call after which the caller knows whom the other end knows.
+func (l *link) learning(ctx context.Context, m Message, run func(context.Context, cache.Responder) error) error {
+	var known atomic.Pointer[map[int]time.Time]
+	err := l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+		err := run(ctx, r)
+		known.Store(new(l.to.known()))
+		return err
+	})
+	if err == nil {
+		l.from.learn(*known.Load())
+	}
+	return err
+}
+
 // Fence implements cache.Peer.
 func (l *link) Fence(ctx context.Context, req *cache.FenceRequest) error {
 	sent := *req
-	sent.Keys = slices.Clone(req.Keys)
+	sent.Keys, sent.Gone = slices.Clone(req.Keys), slices.Clone(req.Gone)
 	m := Message{Kind: KindFence, Cache: sent.Cache, Keys: sent.Keys, All: sent.All, Fence: sent.ID}
-	return l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+	return l.learning(ctx, m, func(ctx context.Context, r cache.Responder) error {
 		copied := sent
-		copied.Keys = slices.Clone(sent.Keys)
+		copied.Keys, copied.Gone = slices.Clone(sent.Keys), slices.Clone(sent.Gone)
 		return r.Fence(ctx, &copied)
 	})
 }
@@ -70,7 +104,7 @@ func (l *link) Fence(ctx context.Context, req *cache.FenceRequest) error {
 // Release implements cache.Peer.
 func (l *link) Release(ctx context.Context, req *cache.ReleaseRequest) error {
 	sent := *req
-	sent.Keys = slices.Clone(req.Keys)
+	sent.Keys, sent.Gone = slices.Clone(req.Keys), slices.Clone(req.Gone)
 	m := Message{Kind: KindRelease, Cache: sent.Cache, Keys: slices.Clone(req.Keys), All: sent.All, Fence: sent.ID}
 	return l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
 		return r.Release(ctx, &sent)
@@ -85,6 +119,18 @@ func (l *link) Store(ctx context.Context, req *cache.StoreRequest) error {
 	return l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
 		return r.Store(ctx, &sent)
 	})
+}
+
+func cloneReply(r *cache.HelloReply) *cache.HelloReply {
+	c := *r
+	c.Holds, c.Missed = slices.Clone(r.Holds), slices.Clone(r.Missed)
+	for i := range c.Holds {
+		c.Holds[i].Keys = slices.Clone(c.Holds[i].Keys)
+	}
+	for i := range c.Missed {
+		c.Missed[i].Keys = slices.Clone(c.Missed[i].Keys)
+	}
+	return &c
 }
 
 func cloneGet(req *cache.GetRequest) *cache.GetRequest {

@@ -18,9 +18,10 @@ const (
 	KindFence
 	KindRelease
 	KindStore
+	KindHello
 )
 
-// String returns "Get", "Fence", "Release" or "Store".
+// String returns "Get", "Fence", "Release", "Store" or "Hello".
 func (k Kind) String() string {
 	switch k {
 	case KindGet:
@@ -31,6 +32,8 @@ func (k Kind) String() string {
 		return "Release"
 	case KindStore:
 		return "Store"
+	case KindHello:
+		return "Hello"
 	}
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
@@ -70,7 +73,7 @@ func (m Message) String() string {
 	case len(m.Keys) > 0:
 		fmt.Fprintf(&b, " %q", m.Keys)
 	}
-	if m.Kind != KindGet {
+	if m.Kind != KindGet && m.Kind != KindHello {
 		fmt.Fprintf(&b, " fence %d", m.Fence)
 	}
 	if m.Answer != nil {

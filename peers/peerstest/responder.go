@@ -9,6 +9,8 @@ import (
 // A Responder is a cache.Responder made of functions, for tests that have no cache. The zero value has no value for
 // any key, and takes every Fence, Release and Store.
 type Responder struct {
+	MetFunc     func(peers []cache.Peer)
+	HelloFunc   func(ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error)
 	HitFunc     func(version, key string) (a cache.Answer, ok bool)
 	GetFunc     func(ctx context.Context, req *cache.GetRequest, deliver func(i int, a cache.Answer)) error
 	FenceFunc   func(ctx context.Context, req *cache.FenceRequest) error
@@ -24,6 +26,21 @@ func (r Responder) Hit(version, key string) (a cache.Answer, ok bool) {
 		return r.HitFunc(version, key)
 	}
 	return cache.Answer{}, false
+}
+
+// Met calls MetFunc, if it is not nil.
+func (r Responder) Met(peers []cache.Peer) {
+	if r.MetFunc != nil {
+		r.MetFunc(peers)
+	}
+}
+
+// Hello calls HelloFunc, or says that nothing was invalidated if it is nil.
+func (r Responder) Hello(ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error) {
+	if r.HelloFunc != nil {
+		return r.HelloFunc(ctx, req)
+	}
+	return &cache.HelloReply{Life: 1}, nil
 }
 
 // Get calls GetFunc, or answers cache.StatusNotFound for every key if it is nil.

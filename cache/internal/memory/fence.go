@@ -205,3 +205,35 @@ func (s *Store[V]) ReleaseAll(id uint64) (held bool) {
 	}
 	return held
 }
+
+// Held reports whether key is held.
+func (s *Store[V]) Held(key string) bool {
+	sh, hash := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.heldLocked(hash, s.Now())
+}
+
+// Isolate has nothing of what is got stored or shared, and nothing be found, until Join is called.
+func (s *Store[V]) Isolate() {
+	s.isolated.Store(true)
+	for _, sh := range s.shards {
+		sh.mu.Lock()
+		for _, first := range sh.flights.byHash {
+			for first != nil {
+				f := first
+				first = f.next
+				f.next, f.joinable = nil, false
+				sh.alone[f] = struct{}{}
+			}
+		}
+		sh.flights.clear()
+		sh.mu.Unlock()
+	}
+}
+
+// Isolated reports whether the store is isolated.
+func (s *Store[V]) Isolated() bool { return s.isolated.Load() }
+
+// Join ends Isolate.
+func (s *Store[V]) Join() { s.isolated.Store(false) }

@@ -122,6 +122,9 @@ func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, star
 	if sh.closed {
 		return nil, nil, false
 	}
+	if s.isolated.Load() {
+		return nil, sh.aloneLocked(hash, start), true
+	}
 	if !reload {
 		// The one who misses may be late: the flight it missed has landed since. An item that is stale is
 		// none of that: the one who comes refreshes it.
@@ -132,10 +135,7 @@ func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, star
 	if kind != Fill && sh.heldLocked(hash, now) {
 		// What comes from another instance during a hold may be old: it goes to
 		// the one who asked for it, and to nobody who asks later.
-		f = start()
-		f.hash = hash
-		sh.alone[f] = struct{}{}
-		return nil, f, true
+		return nil, sh.aloneLocked(hash, start), true
 	}
 	if f = sh.flights.get(kind, key, hash); f != nil {
 		f.Join()
@@ -147,12 +147,20 @@ func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, star
 	return nil, f, true
 }
 
+// aloneLocked starts a flight that nobody joins, and nothing of which is stored. sh.mu must be held.
+func (sh *shard[V]) aloneLocked(hash uint64, start func() *Flight[V]) *Flight[V] {
+	f := start()
+	f.hash = hash
+	sh.alone[f] = struct{}{}
+	return f
+}
+
 // BeginRefresh is Begin with reload, but returns nil where a flight is under way.
 func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) *Flight[V] {
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.closed || sh.flights.get(kind, key, hash) != nil || kind != Fill && sh.heldLocked(hash, s.Now()) {
+	if sh.closed || s.isolated.Load() || sh.flights.get(kind, key, hash) != nil || kind != Fill && sh.heldLocked(hash, s.Now()) {
 		return nil
 	}
 	f := start()

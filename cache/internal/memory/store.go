@@ -32,6 +32,9 @@ type Store[V any] struct {
 	shift   uint // of a hash, to the number of a shard
 	budgets [classes]budget
 
+	// isolated is set while nothing that is got is stored or shared; see Isolate.
+	isolated atomic.Bool
+
 	evictions, rejected atomic.Uint64
 }
 
@@ -79,6 +82,9 @@ func (s *Store[V]) GetAt(now Instant, key string) (item *Item[V], refresh bool) 
 	sh, _ := s.shard(key)
 	sh.mu.Lock()
 	e := sh.entries[key]
+	if s.isolated.Load() {
+		e = nil
+	}
 	if e != nil && now >= e.item.Until {
 		s.expireLocked(sh, e)
 		e = nil
@@ -103,7 +109,7 @@ func (s *Store[V]) Hit(key string, encoded bool) *Item[V] {
 	defer sh.mu.Unlock()
 	e := sh.entries[key]
 	switch {
-	case e == nil, now >= e.item.Until, now >= e.lease:
+	case e == nil, now >= e.item.Until, now >= e.lease, s.isolated.Load():
 		return nil
 	case e.item.Err != nil, encoded && e.item.Encoded == nil, now >= e.item.Fresh && now >= e.refreshAt:
 		return nil
@@ -140,7 +146,7 @@ func (s *Store[V]) Peek(key string, leased bool) *Item[V] {
 	sh, _ := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if e := sh.entries[key]; e != nil && now < e.item.Until && (!leased || now < e.lease) {
+	if e := sh.entries[key]; e != nil && now < e.item.Until && (!leased || now < e.lease) && !s.isolated.Load() {
 		return e.item
 	}
 	return nil
@@ -177,7 +183,7 @@ func (s *Store[V]) PutFenced(key string, id uint64, item *Item[V]) bool {
 	room := s.reserve(sh, key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if !sh.fences[hash].isSole(id, s.Now()) {
+	if s.isolated.Load() || !sh.fences[hash].isSole(id, s.Now()) {
 		s.budgets[item.class()].release(room)
 		return false
 	}

@@ -35,7 +35,15 @@ func samples() map[string]*Request {
 		"fence": {Verb: Fence, Epoch: 1<<64 - 1, Timeout: 1, Fence: &cache.FenceRequest{
 			Cache: "users", ID: 0xdeadbeef, Keys: []string{"k"}, Hold: time.Minute,
 		}},
-		"fence_all":   {Verb: Fence, Timeout: cache.Forever, Fence: &cache.FenceRequest{Cache: "users", ID: 1, All: true}},
+		"fence_all": {Verb: Fence, Timeout: cache.Forever, Fence: &cache.FenceRequest{Cache: "users", ID: 1, All: true}},
+		"fence_views": {Verb: Fence, Timeout: time.Second, Views: true, Known: 0x0102030405060708, Fence: &cache.FenceRequest{
+			Cache: "users", ID: 2, Keys: []string{"k"}, Hold: time.Second, Gone: []string{"http://10.0.0.9/"},
+		}},
+		"release_views": {Verb: Release, Timeout: time.Second, Views: true, Release: &cache.ReleaseRequest{
+			Cache: "users", ID: 2, Keys: []string{"k"}, Gone: []string{"http://10.0.0.9/", "http://10.0.0.8/"},
+		}},
+		"hello":       {Verb: Hello, Timeout: 2 * time.Second, Hello: &cache.HelloRequest{Cache: "users", Life: 5, Seq: 300, Since: time.Hour}},
+		"hello_brief": {Verb: Hello, Timeout: 2 * time.Second, Hello: &cache.HelloRequest{Cache: "users", Life: 5, Seq: 300, Brief: true}},
 		"release":     {Verb: Release, Timeout: cache.Forever, Release: &cache.ReleaseRequest{Cache: "users", ID: 1, Keys: []string{"k", "l"}}},
 		"release_all": {Verb: Release, Timeout: cache.Forever, Release: &cache.ReleaseRequest{Cache: "users", ID: 1, All: true}},
 		"store": {Verb: Store, Timeout: time.Hour, Store: &cache.StoreRequest{
@@ -165,7 +173,7 @@ func TestDocumentShowsGoldens(t *testing.T) {
 
 // Numbers on the wire are never changed or used again.
 func TestNumbersArePinned(t *testing.T) {
-	for i, v := range []Verb{0, Ping, Get, Fence, Release, Store, Stats} {
+	for i, v := range []Verb{0, Ping, Get, Fence, Release, Store, Stats, Hello} {
 		if int(v) != i {
 			t.Errorf("%v is %d, was %d", v, uint8(v), i)
 		}
@@ -186,7 +194,7 @@ func TestNumbersArePinned(t *testing.T) {
 			t.Errorf("frame type %d was %d", typ, i)
 		}
 	}
-	if FirstPart != 128 || FeaturePeek != 1 || FeatureStats != 2 || AllFeatures != 3 || Version != 1 || SignatureSize != 32 {
+	if FirstPart != 128 || FeaturePeek != 1 || FeatureStats != 2 || FeatureViews != 4 || AllFeatures != 7 || Version != 1 || SignatureSize != 32 {
 		t.Error("a number of the format changed")
 	}
 	// A sender that goes up to a limit must not meet a receiver with a lower one.

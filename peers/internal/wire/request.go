@@ -23,6 +23,12 @@ type Request struct {
 	Fence   *cache.FenceRequest
 	Release *cache.ReleaseRequest
 	Store   *cache.StoreRequest
+	Hello   *cache.HelloRequest
+
+	// Views says that a fence or a release has Gone, and that a fence has one answer: a list of those whom the receiver
+	// knows, which is empty if they are those that Known, the sender's digest of its own, stands for.
+	Views bool
+	Known uint64
 
 	// MaxValue is, with a get, the longest value that the sender takes, in bytes.
 	MaxValue uint64
@@ -47,22 +53,53 @@ func AppendRequest(dst []byte, q *Request) ([]byte, error) {
 		return appendGet(dst, q.Get)
 	case Fence:
 		f := q.Fence
-		head(bit(flagAll, f.All))
+		head(bit(flagAll, f.All) | bit(flagViews, q.Views))
 		dst = appendString(dst, f.Cache)
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)
 		dst = appendDuration(dst, f.Hold)
-		return appendInvalidated(dst, f.Cache, f.Keys, f.All)
+		dst, err := appendInvalidated(dst, f.Cache, f.Keys, f.All)
+		if err != nil || !q.Views {
+			return dst, err
+		}
+		return appendGone(binary.BigEndian.AppendUint64(dst, q.Known), f.Gone)
 	case Release:
 		f := q.Release
-		head(bit(flagAll, f.All))
+		head(bit(flagAll, f.All) | bit(flagViews, q.Views))
 		dst = appendString(dst, f.Cache)
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)
-		return appendInvalidated(dst, f.Cache, f.Keys, f.All)
+		dst, err := appendInvalidated(dst, f.Cache, f.Keys, f.All)
+		if err != nil || !q.Views {
+			return dst, err
+		}
+		return appendGone(dst, f.Gone)
+	case Hello:
+		head(bit(flagBrief, q.Hello.Brief))
+		return appendHello(dst, q.Hello)
 	case Store:
 		head(0)
 		return appendStore(dst, q.Store)
 	}
 	return dst, fmt.Errorf("unknown %v", q.Verb)
+}
+
+// HasGone reports whether a fence or a release names instances that are gone.
+func (q *Request) HasGone() bool {
+	return q.Fence != nil && len(q.Fence.Gone) > 0 || q.Release != nil && len(q.Release.Gone) > 0
+}
+
+// Answers is how many answers there will be.
+func (q *Request) Answers() int {
+	switch q.Verb {
+	case Get:
+		return len(q.Get.Keys)
+	case Stats, Hello:
+		return 1
+	case Fence:
+		if q.Views {
+			return 1
+		}
+	}
+	return 0
 }
 
 func appendKeys(dst []byte, keys []string) ([]byte, error) {
@@ -164,7 +201,9 @@ func DecodeRequest(b []byte) (*Request, error) {
 	case Get:
 		known = getFlags
 	case Fence, Release:
-		known = flagAll
+		known = flagAll | flagViews
+	case Hello:
+		known = flagBrief
 	}
 	flags := r.flags(known)
 	q.Epoch = r.fixed64()
@@ -201,6 +240,9 @@ func (r *reader) body(q *Request, flags byte) {
 			All:   flags&flagAll != 0,
 		}
 		r.checkAll(q.Fence.All, q.Fence.Keys)
+		if q.Views = flags&flagViews != 0; q.Views {
+			q.Known, q.Fence.Gone = r.fixed64(), r.gone()
+		}
 	case Release:
 		q.Release = &cache.ReleaseRequest{
 			Cache: r.name("the cache's name"),
@@ -209,6 +251,17 @@ func (r *reader) body(q *Request, flags byte) {
 			All:   flags&flagAll != 0,
 		}
 		r.checkAll(q.Release.All, q.Release.Keys)
+		if q.Views = flags&flagViews != 0; q.Views {
+			q.Release.Gone = r.gone()
+		}
+	case Hello:
+		q.Hello = &cache.HelloRequest{
+			Cache: r.name("the cache's name"),
+			Life:  r.fixed64(),
+			Seq:   r.uvarint(),
+			Since: r.duration(),
+			Brief: flags&flagBrief != 0,
+		}
 	case Store:
 		q.Store = &cache.StoreRequest{
 			Cache:   r.name("the cache's name"),

@@ -51,9 +51,10 @@
 //
 // # Request
 //
-//	byte     verb         1 ping, 2 get, 3 fence, 4 release, 5 store, 6 stats
-//	byte     flags        bit 0: of get, reload; of fence and release, all keys;
-//	                      bit 1: of get, takeover; bit 2: of get, peek. Others are 0
+//	byte     verb         1 ping, 2 get, 3 fence, 4 release, 5 store, 6 stats, 7 hello
+//	byte     flags        bit 0: of get, reload; of fence and release, all keys; of hello,
+//	                      brief; bit 1: of get, takeover; of fence and release,
+//	                      views; bit 2: of get, peek. Others are 0
 //	fixed64  epoch        of the sender's view
 //	duration timeout      what is left for the request; Forever if it has no deadline
 //	...      body, by verb, up to the end of the request
@@ -68,17 +69,23 @@
 //	         fixed64  id
 //	         duration hold
 //	         uvarint  number of keys; for each: string
+//	         with views: fixed64 digest of those whom the sender knows,
+//	         uvarint  number of those that are gone; for each: string url
 //	release  string   cache
 //	         fixed64  id
 //	         uvarint  number of keys; for each: string
+//	         with views: uvarint number of those that are gone; for each: string url
 //	store    string   cache, string version, string key
 //	         fixed64  id of the fence
 //	         duration ttl, duration stale
 //	         uvarint  size
 //	         ...      the value, up to the end of the request
 //	stats    (empty)
+//	hello    string   cache
+//	         fixed64  life, uvarint seq
+//	         duration since
 //
-// Verbs 7 to 15 are set aside for the handing over of entries.
+// Verbs 8 to 15 are set aside for the handing over of entries.
 //
 // # Reply
 //
@@ -102,6 +109,22 @@
 //
 // The answer to stats has the value {"Self": ...}, a JSON object of what the instance has counted.
 //
+// The answer to a fence with views has the value known. It is an empty list if the digest is the receiver's own: the exclusive
+// or of the xxhash64 of the URL of each instance that it knows, and of its own.
+//
+//	known    uvarint  number of instances; for each: string url, duration for which
+//	                  the sender will know it, at least
+//
+// The answer to hello has the value
+//
+//	known
+//	byte     flags        bit 0: nobody knows any more what was missed. Others are 0
+//	fixed64  life, uvarint seq
+//	uvarint  number of holds; for each: byte flags (bit 0: all keys),
+//	         fixed64 id, duration hold, uvarint number of keys, for each: string
+//	uvarint  number of missed invalidations; for each: byte flags (bit 0: all keys),
+//	         fixed64 id, uvarint number of keys, for each: string
+//
 // # Features
 //
 // When a connection is upgraded each side says in a 64-bit word what it understands beyond
@@ -109,6 +132,7 @@
 //
 //	bit 0    the peek flag of get
 //	bit 1    the verb stats
+//	bit 2    the verb hello, and the views flag of fence and release
 //
 // A verb or a flag that an instance does not know is answered with an end of code Unsupported.
 //
@@ -149,9 +173,10 @@ type Features uint64
 const (
 	FeaturePeek  Features = 1 << 0
 	FeatureStats Features = 1 << 1
+	FeatureViews Features = 1 << 2
 
 	// AllFeatures are those of this package.
-	AllFeatures = FeaturePeek | FeatureStats
+	AllFeatures = FeaturePeek | FeatureStats | FeatureViews
 )
 
 // A Verb says what a request asks for. The numbers are append-only: new verbs get
@@ -166,6 +191,7 @@ const (
 	Release Verb = 4
 	Store   Verb = 5
 	Stats   Verb = 6
+	Hello   Verb = 7
 )
 
 func (v Verb) String() string {
@@ -182,6 +208,8 @@ func (v Verb) String() string {
 		return "store"
 	case Stats:
 		return "stats"
+	case Hello:
+		return "hello"
 	}
 	return fmt.Sprintf("verb %d", uint8(v))
 }
@@ -231,6 +259,9 @@ const (
 	flagTakeover = 1 << 1 // of a get
 	flagPeek     = 1 << 2 // of a get
 	flagAll      = 1 << 0 // of a fence or a release
+	flagViews    = 1 << 1 // of a fence or a release
+	flagBrief    = 1 << 0 // of a hello
+	flagGap      = 1 << 0 // of the value that answers a hello
 	flagLoaded   = 1 << 0 // of an answer
 	flagLast     = 1 << 1 // of an answer
 	flagSigned   = 1 << 0 // of a reply

@@ -1,0 +1,115 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+)
+
+// peekTimeout bounds what a load waits for an instance that had its keys before.
+const peekTimeout = 250 * time.Millisecond
+
+// peek asks those instances for the keys of flights that owned them before this one, and settles the flights of those that they
+// have. It returns the others, which are to be loaded.
+func (c *Cache[K, V]) peek(ctx context.Context, flights []*flight[V], h how) []*flight[V] {
+	if c.cfg.Peers == nil || h.reload || h.behind {
+		return flights
+	}
+	asked := make(map[Peer]bool)
+	for {
+		groups, rest := c.byFormer(flights, asked)
+		if len(groups) == 0 {
+			return flights
+		}
+		for p, group := range groups {
+			asked[p] = true
+			rest = append(rest, c.peekAt(ctx, p, group, h)...)
+		}
+		if flights = rest; len(flights) == 0 || ctx.Err() != nil {
+			return flights
+		}
+	}
+}
+
+// byFormer divides flights by the instance that is to be asked first, of those that were not asked yet. What is being invalidated is
+// not peeked at: the other one may not have heard of it.
+func (c *Cache[K, V]) byFormer(flights []*flight[V], asked map[Peer]bool) (groups map[Peer][]*flight[V], rest []*flight[V]) {
+	for _, f := range flights {
+		var first Peer
+		for p := range c.cfg.Peers.Former(f.Key) {
+			if !asked[p] && !c.strangers.contains(p) {
+				first = p
+				break
+			}
+		}
+		if first == nil || c.store.Held(f.Key) {
+			rest = append(rest, f)
+			continue
+		}
+		if groups == nil {
+			groups = make(map[Peer][]*flight[V], 1)
+		}
+		groups[first] = append(groups[first], f)
+	}
+	return groups, rest
+}
+
+// peekAt asks p for the keys of flights, and returns those that it does not have.
+func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], h how) (rest []*flight[V]) {
+	ctx, cancel := context.WithTimeout(ctx, peekTimeout)
+	defer cancel()
+	sent := c.store.Now()
+	req := &GetRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Peek: true}
+	for _, f := range flights {
+		req.Keys = append(req.Keys, f.Key)
+	}
+	c.count.peeks.Add(uint64(len(flights)))
+	answers := p.Get(req, peekTimeout)
+	defer answers.Close()
+	left := append([]*flight[V](nil), flights...)
+	for range flights {
+		i, a, err := answers.Next(ctx)
+		if err != nil || i < 0 || i >= len(left) || left[i] == nil {
+			if errors.Is(err, ErrUnknownCache) || errors.Is(err, ErrVersionMismatch) {
+				c.strangers.add(p)
+			}
+			break
+		}
+		if it := c.handedOver(p, &a, sent, h); it != nil {
+			c.count.peekHits.Add(1)
+			f := left[i]
+			left[i] = nil
+			c.settle(f, it, nil, h)
+		}
+	}
+	return unsettled(left)
+}
+
+// handedOver makes an item of this instance's own of what p, which owned its key before, says of it in answer to a
+// request that was sent then. It returns nil if p has nothing that is fresh.
+func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant, h how) *item[V] {
+	if a.TTL <= 0 {
+		return nil
+	}
+	it := &item[V]{Peer: p.Addr(), Size: a.Size}
+	switch a.Status {
+	case StatusOK:
+		if c.decode(it, a) != nil {
+			return nil
+		}
+	case StatusNotFound:
+		it.Err = &RemoteError{Peer: p.Addr(), Status: a.Status, Message: a.Message}
+		it.Size = int64(len(a.Message))
+	default:
+		return nil
+	}
+	now := c.store.Now()
+	it.Fresh = after(sent, a.TTL)
+	it.Until, it.Lease = after(it.Fresh, max(a.Stale, 0)), c.lease(now, h)
+	if it.Fresh <= now {
+		return nil
+	}
+	return it
+}

@@ -1,0 +1,286 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+)
+
+const (
+	// helloTimeout bounds one hello. An instance that does not answer in that time is not waited for.
+	helloTimeout = 2 * time.Second
+
+	// joinPatience is how long a Get waits for this instance to have joined. After that it gets a value of its own.
+	joinPatience = 250 * time.Millisecond
+
+	// maxHellos is how many are under way at a time.
+	maxHellos = 32
+
+	// Every so often an instance says hello to all others, to hear what it may have missed.
+	minBeat = time.Second
+	maxBeat = 15 * time.Second
+)
+
+// A company is what a cache knows of other instances: how far it has heard what is in their journals, and what it owes them.
+type company struct {
+	// mu guards what follows. It is a leaf.
+	mu     sync.Mutex
+	heard  map[Peer]position
+	owed   map[Peer][]Invalidation // that did not reach them
+	joins  int                     // under way
+	joined chan struct{}           // closed when none is under way any more; nil if none ever was
+	clean  memory.Instant          // since when this instance has held anything
+	beat   *time.Timer             // nil while nobody else is there
+	closed bool
+	busy   sync.WaitGroup // goroutines that say hello; added to under mu, while it is not closed
+}
+
+// A position is a place in another instance's journal: everything up to there has reached this one, or its sender knows that it
+// did not. It is sure as long as the other one can be reached.
+type position struct {
+	life, seq uint64
+	sure      bool
+}
+
+// maxOwed is how many invalidations are kept for an instance that could not be reached. Beyond them it is to drop everything.
+const maxOwed = 256
+
+// join makes this instance a part of the fleet. It says hello to everyone that it can learn of; until all of them have answered, or
+// cannot be reached, nothing that it gets is stored or shared: somebody may be invalidating it at this moment, who has not
+// heard of this instance yet.
+func (c *Cache[K, V]) join() {
+	if len(c.cfg.Peers.Others()) == 0 {
+		return
+	}
+	m := &c.company
+	m.mu.Lock()
+	if m.joins++; m.joins == 1 {
+		m.joined = make(chan struct{})
+		c.store.Isolate()
+	}
+	m.mu.Unlock()
+	m.start(func() {
+		met := make(map[Peer]bool)
+		for c.closing.Err() == nil {
+			fresh := slices.DeleteFunc(slices.Clone(c.cfg.Peers.Others()), func(p Peer) bool { return met[p] })
+			if len(fresh) == 0 {
+				break
+			}
+			for _, p := range fresh {
+				met[p] = true
+			}
+			c.hello(fresh)
+		}
+		m.mu.Lock()
+		if m.joins--; m.joins == 0 {
+			c.store.Join()
+			close(m.joined)
+		}
+		m.mu.Unlock()
+		c.beatLater()
+	})
+}
+
+// awaitJoin waits until this instance has joined, or its caller's patience ends: what is got now would not be shared.
+func (c *Cache[K, V]) awaitJoin(ctx context.Context) {
+	if !c.store.Isolated() {
+		return
+	}
+	m := &c.company
+	m.mu.Lock()
+	joined := m.joined
+	m.mu.Unlock()
+	timer := time.NewTimer(joinPatience)
+	defer timer.Stop()
+	select {
+	case <-joined:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// meet says hello to peers that came into the view, or can be reached again, on a goroutine of its own, which ends with the
+// cache.
+func (c *Cache[K, V]) meet(peers []Peer) {
+	if c.company.isEmpty() {
+		c.join()
+		return
+	}
+	c.company.start(func() {
+		c.hello(peers)
+		c.beatLater()
+	})
+}
+
+// isEmpty reports whether this instance has not heard of anybody yet.
+func (m *company) isEmpty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.heard) == 0
+}
+
+// start runs do on a goroutine, unless the cache is closed.
+func (m *company) start(do func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.busy.Go(do)
+	}
+}
+
+// close stops what start and beatLater began, and waits for it.
+func (m *company) close() {
+	m.mu.Lock()
+	m.closed = true
+	if m.beat != nil {
+		m.beat.Stop()
+	}
+	m.mu.Unlock()
+	m.busy.Wait()
+}
+
+// beatLater sees to it that all others are said hello to before long.
+func (c *Cache[K, V]) beatLater() {
+	m := &c.company
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.beat == nil && !m.closed {
+		m.beat = time.AfterFunc(c.beatTime(), func() { m.start(c.beatNow) })
+	}
+}
+
+// beatTime is the time to the next beat: a third of what a mirror lives, so that an instance that was cut off has heard what it missed
+// before long.
+func (c *Cache[K, V]) beatTime() time.Duration {
+	d := maxBeat
+	if c.cfg.MirrorTTL > 0 {
+		d = min(max(c.cfg.MirrorTTL/3, minBeat), maxBeat)
+	}
+	return d - rand.N(d/4)
+}
+
+func (c *Cache[K, V]) beatNow() {
+	others := c.cfg.Peers.Others()
+	c.hello(others)
+	m := &c.company
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	left := func(p Peer) bool { return !slices.Contains(others, p) }
+	maps.DeleteFunc(m.heard, func(p Peer, _ position) bool { return left(p) })
+	maps.DeleteFunc(m.owed, func(p Peer, _ []Invalidation) bool { return left(p) })
+	if !m.closed {
+		m.beat.Reset(c.beatTime())
+	}
+}
+
+// hello says hello to peers, and does what they say. It returns when all have answered, or their time is up.
+func (c *Cache[K, V]) hello(peers []Peer) {
+	turns := make(chan struct{}, maxHellos)
+	var wg sync.WaitGroup
+	for _, p := range peers {
+		turns <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-turns }()
+			ctx, cancel := context.WithTimeout(c.closing, helloTimeout)
+			defer cancel()
+			req := c.company.ask(p, c.store.Now())
+			req.Cache = c.cfg.Name
+			r, err := p.Hello(ctx, req)
+			if err != nil {
+				c.company.doubt(p)
+				return
+			}
+			c.heed(p, r)
+			c.pay(ctx, p)
+		})
+	}
+	wg.Wait()
+}
+
+// ask returns what to ask p.
+func (m *company) ask(p Peer, now memory.Instant) *HelloRequest {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := m.heard[p]
+	return &HelloRequest{Life: at.life, Seq: at.seq, Since: time.Duration(now - m.clean), Brief: at.sure}
+}
+
+// doubt notes that p cannot be reached.
+func (m *company) doubt(p Peer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at, ok := m.heard[p]; ok {
+		at.sure = false
+		m.heard[p] = at
+	}
+}
+
+// heed does what p's reply says.
+func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
+	for i := range r.Holds {
+		c.fence(&r.Holds[i])
+	}
+	m := &c.company
+	if r.Gap {
+		c.count.gaps.Add(1)
+		c.store.FenceAll(rand.Uint64()|1, 0)
+		m.mu.Lock()
+		m.clean = c.store.Now()
+		m.mu.Unlock()
+	}
+	for _, i := range r.Missed {
+		if !c.journal.knows(i.ID) {
+			c.count.missed.Add(1)
+			c.fence(&FenceRequest{ID: i.ID, Keys: i.Keys, All: i.All})
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.heard == nil {
+		m.heard = make(map[Peer]position)
+	}
+	m.heard[p] = position{r.Life, r.Seq, true}
+}
+
+// owe notes that an invalidation did not reach p. It is sent again when p can be reached.
+func (c *Cache[K, V]) owe(p Peer, i Invalidation) {
+	m := &c.company
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.owed == nil {
+		m.owed = make(map[Peer][]Invalidation)
+	}
+	if m.owed[p] = append(m.owed[p], i); len(m.owed[p]) > maxOwed {
+		m.owed[p] = []Invalidation{{ID: i.ID, All: true}}
+	}
+}
+
+// pay sends p what it is owed.
+func (c *Cache[K, V]) pay(ctx context.Context, p Peer) {
+	m := &c.company
+	for {
+		m.mu.Lock()
+		if len(m.owed[p]) == 0 {
+			delete(m.owed, p)
+			m.mu.Unlock()
+			return
+		}
+		i := m.owed[p][0]
+		m.mu.Unlock()
+		err := p.Fence(ctx, &FenceRequest{Cache: c.cfg.Name, ID: i.ID, Keys: i.Keys, All: i.All})
+		if err != nil && !errors.Is(err, ErrUnknownCache) {
+			return
+		}
+		m.mu.Lock()
+		if owed := m.owed[p]; len(owed) > 0 && owed[0].ID == i.ID { // else it has become too many
+			m.owed[p] = owed[1:]
+		}
+		m.mu.Unlock()
+	}
+}

@@ -1,0 +1,391 @@
+package peers
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
+	"github.com/seed-0f2aaebe/fleetcache/peers/ring"
+)
+
+const (
+	// viewWindow is how long a Pool remembers the views that it had, and instances that it met without their being
+	// members.
+	viewWindow = time.Minute
+
+	// maxFormer is how many views it remembers at most, and maxStrangers how many instances.
+	maxFormer    = 8
+	maxStrangers = 1 << 12
+)
+
+// A view is who is there, and who owns what. It is immutable, and replaced under the Pool's setMu.
+type view struct {
+	table  *ring.Table
+	byRank []cache.Peer             // by the table's indexes; nil for this instance
+	peers  map[string]*peer         // members
+	former []formerView             // the latest first
+	met    map[string]time.Duration // until when those are known that are no members, by the Pool's clock
+	others []cache.Peer             // members, and those that were met
+	digest uint64                   // stands for others and this instance
+	stale  time.Duration            // when something of this is over; 0: never
+}
+
+// A formerView is one that a Pool had before.
+type formerView struct {
+	table  *ring.Table
+	byRank []cache.Peer
+	gone   map[string]bool // are not to be asked
+	until  time.Duration
+}
+
+// Set makes the members the fleet. It takes the list that every instance is given: whether or not it
+// names this instance, this instance is a member. Peers whose URL stays keep their connections and what is
+// known of their health; calls to peers that leave run to their end. For a minute the Pool remembers the view before: who owned
+// a key then is asked for it before it is loaded anew, and is told of invalidations. Set connects to nobody,
+// and returns when the new view is in place. It fails, and changes nothing, if a URL is wrong or
+// listed twice, a Weight is out of range, or an http URL is listed where certificates are the credential;
+// the error names every such member.
+func (p *Pool) Set(members ...Member) error {
+	came, err := p.set(members)
+	if err == nil {
+		p.tell(came)
+	}
+	return err
+}
+
+// set is Set, and returns the members that came.
+func (p *Pool) set(members []Member) (came []cache.Peer, err error) {
+	p.setMu.Lock()
+	defer p.setMu.Unlock()
+	placed, err := p.place(members)
+	if err != nil {
+		return nil, err
+	}
+	table, err := ring.New(placed...)
+	if err != nil {
+		return nil, fmt.Errorf("peers: Set: %w", err)
+	}
+	old := p.view.Load()
+	if old == nil {
+		p.view.Store(p.newView(table, nil, nil))
+		return nil, nil
+	}
+	met := maps.Clone(old.met)
+	former := old.former
+	if old.table.Epoch() != table.Epoch() {
+		until := p.now() + p.viewWindow
+		for url := range old.peers {
+			met[url] = until
+		}
+		last, err := p.formerView(old, placed, until)
+		if err != nil {
+			return nil, fmt.Errorf("peers: Set: %w", err)
+		}
+		former = slices.Insert(slices.Clone(former), 0, last)
+		p.log.Info("peers: new view", "members", table.Len(), "epoch", hexEpoch(table.Epoch()))
+	}
+	v := p.newView(table, former[:min(len(former), maxFormer)], met)
+	p.view.Store(v)
+	for url, pr := range old.peers {
+		if v.peers[url] == nil {
+			pr.health.leave()
+			p.monitor.poke()
+		}
+	}
+	for url, pr := range v.peers {
+		if old.peers[url] == nil {
+			pr.health.back()
+			came = append(came, pr)
+		}
+	}
+	return came, nil
+}
+
+// formerView returns what is remembered of old. An instance that was alone comes to a fleet in which the others owned
+// everything.
+func (p *Pool) formerView(old *view, placed []ring.Member, until time.Duration) (formerView, error) {
+	if len(old.peers) > 0 || len(placed) == 1 {
+		return formerView{table: old.table, byRank: old.byRank, until: until}, nil
+	}
+	rest := slices.DeleteFunc(slices.Clone(placed), func(m ring.Member) bool { return m.ID == p.self })
+	table, err := ring.New(rest...)
+	if err != nil {
+		return formerView{}, err
+	}
+	return formerView{table: table, byRank: p.ranks(table), until: until}, nil
+}
+
+// newView makes a view. setMu must be held, or the Pool not be shared yet.
+func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]time.Duration) *view {
+	v := &view{
+		table: table, byRank: p.ranks(table), former: former,
+		peers: make(map[string]*peer, table.Len()), met: make(map[string]time.Duration, len(met)),
+		digest: xxhash.Sum64String(p.self),
+	}
+	sooner := func(t time.Duration) {
+		if v.stale == 0 || t < v.stale {
+			v.stale = t
+		}
+	}
+	for _, pr := range v.byRank {
+		if pr != nil {
+			v.peers[pr.(*peer).url] = pr.(*peer)
+			v.others = append(v.others, pr)
+		}
+	}
+	for url, until := range met {
+		if v.peers[url] == nil && until > p.now() {
+			v.met[url] = until
+			v.others = append(v.others, p.peerAt(url))
+			sooner(until)
+		}
+	}
+	for _, f := range former {
+		sooner(f.until)
+	}
+	for _, o := range v.others {
+		v.digest ^= xxhash.Sum64String(o.Addr())
+	}
+	p.dropUnknown(v)
+	return v
+}
+
+// ranks returns the peers of a table, by its indexes.
+func (p *Pool) ranks(table *ring.Table) []cache.Peer {
+	ranks := make([]cache.Peer, 0, table.Len())
+	for _, m := range table.Members() {
+		if m.ID == p.self {
+			ranks = append(ranks, nil)
+		} else {
+			ranks = append(ranks, p.peerAt(m.ID))
+		}
+	}
+	return ranks
+}
+
+// peerAt returns the peer with that URL, which is the same one for as long as it is known. setMu must be held.
+func (p *Pool) peerAt(url string) *peer {
+	pr := p.registry[url]
+	if pr == nil {
+		pr = newPeer(p, url)
+		p.registry[url] = pr
+	}
+	return pr
+}
+
+// dropUnknown forgets the peers that v does not know. setMu must be held.
+func (p *Pool) dropUnknown(v *view) {
+	known := make(map[string]bool, len(p.registry))
+	for _, o := range v.others {
+		known[o.Addr()] = true
+	}
+	for _, f := range v.former {
+		for _, pr := range f.byRank {
+			if pr != nil {
+				known[pr.Addr()] = true
+			}
+		}
+	}
+	maps.DeleteFunc(p.registry, func(url string, _ *peer) bool { return !known[url] })
+}
+
+// tell tells all caches that peers came, or can be reached again.
+func (p *Pool) tell(came []cache.Peer) {
+	if len(came) == 0 {
+		return
+	}
+	for _, a := range *p.attached.Load() {
+		a.r.Met(came)
+	}
+}
+
+// current returns the view, without what is over.
+func (p *Pool) current() *view {
+	v := p.view.Load()
+	if v.stale == 0 || p.now() < v.stale {
+		return v
+	}
+	p.setMu.Lock()
+	defer p.setMu.Unlock()
+	v = p.view.Load()
+	now := p.now()
+	former := slices.DeleteFunc(slices.Clone(v.former), func(f formerView) bool { return f.until <= now })
+	v = p.newView(v.table, former, v.met)
+	p.view.Store(v)
+	return v
+}
+
+// learn adds instances that another one knows to those that are known.
+func (p *Pool) learn(known []wire.Known) {
+	v := p.current()
+	fresh := func(k wire.Known) bool {
+		until, met := v.met[k.URL]
+		later := p.now()+min(k.For, p.viewWindow) > until+p.viewWindow/8
+		return k.URL != p.self && v.peers[k.URL] == nil && (later || !met)
+	}
+	if !slices.ContainsFunc(known, fresh) {
+		return
+	}
+	p.setMu.Lock()
+	defer p.setMu.Unlock()
+	v = p.view.Load()
+	met := maps.Clone(v.met)
+	for _, k := range known {
+		if !fresh(k) || len(met) >= maxStrangers {
+			continue
+		}
+		if url, err := normalize(k.URL); err != nil || url != k.URL || checkScheme(url, p.tlsOnly) != nil {
+			continue
+		}
+		met[k.URL] = p.now() + min(k.For, p.viewWindow)
+	}
+	p.view.Store(p.newView(v.table, v.former, met))
+}
+
+// hear notes that an instance asks this one something: then it may keep what it gets.
+func (p *Pool) hear(from string) {
+	if pr := p.view.Load().peers[from]; pr != nil {
+		if pr.health.hint(time.Now()) {
+			p.monitor.poke()
+		}
+	} else if from != "" {
+		p.learn([]wire.Known{{URL: from, For: p.viewWindow}})
+	}
+}
+
+// known returns whom this instance knows, for those whose digest is another one.
+func (p *Pool) known(digest uint64) []wire.Known {
+	v := p.current()
+	if v.digest == digest {
+		return nil
+	}
+	known := make([]wire.Known, 0, len(v.others)+1)
+	for url := range v.peers {
+		known = append(known, wire.Known{URL: url, For: p.viewWindow})
+	}
+	for url, until := range v.met {
+		known = append(known, wire.Known{URL: url, For: until - p.now()})
+	}
+	return known
+}
+
+// place checks the members and returns them for the ring, this instance among them.
+func (p *Pool) place(members []Member) ([]ring.Member, error) {
+	var errs []error
+	placed := make([]ring.Member, 0, len(members)+1)
+	spelled := make(map[string]string, len(members)+1) // by normalised URL
+	for _, m := range members {
+		url, err := normalize(m.URL)
+		if err == nil {
+			err = checkScheme(url, p.tlsOnly)
+		}
+		switch other, twice := spelled[url]; {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("peers: Set: member %q: %w", shown(m.URL), err))
+			continue
+		case twice && other != m.URL:
+			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice, also as %q: list each instance once", m.URL, other))
+			continue
+		case twice:
+			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice: list each instance once", m.URL))
+			continue
+		}
+		if m.Weight < 0 || m.Weight > ring.MaxWeight {
+			errs = append(errs, fmt.Errorf("peers: Set: member %q: Weight is %d: use 1 to %d, or 0 for 1", shown(m.URL), m.Weight, ring.MaxWeight))
+		}
+		spelled[url] = m.URL
+		placed = append(placed, ring.Member{ID: url, Weight: m.Weight})
+	}
+	if _, ok := spelled[p.self]; !ok {
+		placed = append(placed, ring.Member{ID: p.self, Weight: p.cfg.Weight})
+	}
+	return placed, errors.Join(errs...)
+}
+
+// Owner implements cache.Peers.
+func (p *Pool) Owner(key string) cache.Peer {
+	v := p.view.Load()
+	return v.byRank[v.table.Owner(key)]
+}
+
+// Owners implements cache.Peers. The order is that of the view at the time of the call.
+func (p *Pool) Owners(key string) iter.Seq[cache.Peer] {
+	v := p.view.Load()
+	return func(yield func(cache.Peer) bool) {
+		for i := range v.table.Owners(key) {
+			if !yield(v.byRank[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Former implements cache.Peers.
+func (p *Pool) Former(key string) iter.Seq[cache.Peer] {
+	v := p.view.Load()
+	if len(v.former) == 0 {
+		return func(func(cache.Peer) bool) {}
+	}
+	return func(yield func(cache.Peer) bool) {
+		v := p.current()
+		seen := []cache.Peer{nil, v.byRank[v.table.Owner(key)]}
+		for _, f := range v.former {
+			pr := f.byRank[f.table.Owner(key)]
+			if slices.Contains(seen, pr) || f.gone[pr.Addr()] {
+				continue
+			}
+			seen = append(seen, pr)
+			if !yield(pr) {
+				return
+			}
+		}
+	}
+}
+
+// Others implements cache.Peers.
+func (p *Pool) Others() []cache.Peer { return p.current().others }
+
+// Left implements cache.Peers.
+func (p *Pool) Left(pr cache.Peer) bool { return p.view.Load().peers[pr.Addr()] != pr }
+
+// Forget implements cache.Peers.
+func (p *Pool) Forget(addrs []string) bool {
+	p.setMu.Lock()
+	defer p.setMu.Unlock()
+	v := p.view.Load()
+	if slices.ContainsFunc(addrs, func(addr string) bool { return v.peers[addr] != nil || addr == p.self }) {
+		return false
+	}
+	met := maps.Clone(v.met)
+	former := slices.Clone(v.former)
+	for i, f := range former {
+		gone := maps.Clone(f.gone)
+		if gone == nil {
+			gone = make(map[string]bool, len(addrs))
+		}
+		for _, addr := range addrs {
+			gone[addr] = true
+			delete(met, addr)
+		}
+		former[i].gone = gone
+	}
+	p.view.Store(p.newView(v.table, former, met))
+	return true
+}
+
+// Epoch returns the digest of the members and their weights. Instances with the same one
+// agree on the owner of every key.
+func (p *Pool) Epoch() uint64 { return p.view.Load().table.Epoch() }
+
+// OwnerURL returns the URL of the instance that owns key, for people to read. It may be down.
+func (p *Pool) OwnerURL(key string) string {
+	t := p.view.Load().table
+	return t.Member(t.Owner(key)).ID
+}
