@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -39,10 +40,10 @@ type view struct {
 
 // A formerView is one that a Pool had before.
 type formerView struct {
-	table  *ring.Table
-	byRank []cache.Peer
-	gone   map[string]bool // are not to be asked
-	until  time.Duration
+	owner func(key string) cache.Peer // nil is this instance
+	peers map[string]*peer            // its members
+	gone  map[string]bool             // are not to be asked
+	until time.Duration
 }
 
 // Set makes the members the fleet. It takes the list that every instance is given: whether or not it
@@ -84,11 +85,7 @@ func (p *Pool) set(members []Member) (came []cache.Peer, err error) {
 		for url := range old.peers {
 			met[url] = until
 		}
-		last, err := p.formerView(old, placed, until)
-		if err != nil {
-			return nil, fmt.Errorf("peers: Set: %w", err)
-		}
-		former = slices.Insert(slices.Clone(former), 0, last)
+		former = slices.Insert(slices.Clone(former), 0, p.formerView(old, placed, until))
 		p.log.Info("peers: new view", "members", table.Len(), "epoch", hexEpoch(table.Epoch()))
 	}
 	v := p.newView(table, former[:min(len(former), maxFormer)], met)
@@ -110,17 +107,31 @@ func (p *Pool) set(members []Member) (came []cache.Peer, err error) {
 
 // formerView returns what is remembered of old. An instance that was alone comes to a fleet in which the others owned
 // everything.
-func (p *Pool) formerView(old *view, placed []ring.Member, until time.Duration) (formerView, error) {
+func (p *Pool) formerView(old *view, placed []ring.Member, until time.Duration) formerView {
 	if len(old.peers) > 0 || len(placed) == 1 {
-		return formerView{table: old.table, byRank: old.byRank, until: until}, nil
+		return formerView{owner: old.owner, peers: old.peers, until: until}
 	}
 	rest := slices.DeleteFunc(slices.Clone(placed), func(m ring.Member) bool { return m.ID == p.self })
-	table, err := ring.New(rest...)
-	if err != nil {
-		return formerView{}, err
+	f := formerView{peers: make(map[string]*peer, len(rest)), until: until}
+	for _, m := range rest {
+		f.peers[m.ID] = p.peerAt(m.ID)
 	}
-	return formerView{table: table, byRank: p.ranks(table), until: until}, nil
+	placeRest := sync.OnceValue(func() *ring.Table { // when it is first needed, which may be never
+		table, err := ring.New(rest...)
+		if err != nil {
+			panic("peers: members that were placed a moment ago: " + err.Error())
+		}
+		return table
+	})
+	f.owner = func(key string) cache.Peer {
+		table := placeRest()
+		return f.peers[table.Member(table.Owner(key)).ID]
+	}
+	return f
 }
+
+// owner returns the instance that owns key, nil if it is this one.
+func (v *view) owner(key string) cache.Peer { return v.byRank[v.table.Owner(key)] }
 
 // newView makes a view. setMu must be held, or the Pool not be shared yet.
 func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]time.Duration) *view {
@@ -187,10 +198,8 @@ func (p *Pool) dropUnknown(v *view) {
 		known[o.Addr()] = true
 	}
 	for _, f := range v.former {
-		for _, pr := range f.byRank {
-			if pr != nil {
-				known[pr.Addr()] = true
-			}
+		for url := range f.peers {
+			known[url] = true
 		}
 	}
 	maps.DeleteFunc(p.registry, func(url string, _ *peer) bool { return !known[url] })
@@ -310,10 +319,7 @@ func (p *Pool) place(members []Member) ([]ring.Member, error) {
 }
 
 // Owner implements cache.Peers.
-func (p *Pool) Owner(key string) cache.Peer {
-	v := p.view.Load()
-	return v.byRank[v.table.Owner(key)]
-}
+func (p *Pool) Owner(key string) cache.Peer { return p.view.Load().owner(key) }
 
 // Owners implements cache.Peers. The order is that of the view at the time of the call.
 func (p *Pool) Owners(key string) iter.Seq[cache.Peer] {
@@ -335,9 +341,9 @@ func (p *Pool) Former(key string) iter.Seq[cache.Peer] {
 	}
 	return func(yield func(cache.Peer) bool) {
 		v := p.current()
-		seen := []cache.Peer{nil, v.byRank[v.table.Owner(key)]}
+		seen := []cache.Peer{nil, v.owner(key)}
 		for _, f := range v.former {
-			pr := f.byRank[f.table.Owner(key)]
+			pr := f.owner(key)
 			if slices.Contains(seen, pr) || f.gone[pr.Addr()] {
 				continue
 			}
