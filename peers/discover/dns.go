@@ -50,7 +50,7 @@ type DNSConfig struct {
 	// Timeout bounds a look-up. 0: DefaultDNSTimeout.
 	Timeout time.Duration
 
-	// Resolver looks up. nil: net.DefaultResolver.
+	// Resolver looks up; of its fields as they are when NewDNS is called. nil: net.DefaultResolver.
 	Resolver *net.Resolver
 }
 
@@ -109,9 +109,7 @@ func NewDNS(cfg DNSConfig) (*DNS, error) {
 	}
 	positive(bad, "Interval", &cfg.Interval, DefaultDNSInterval)
 	positive(bad, "Timeout", &cfg.Timeout, DefaultDNSTimeout)
-	if cfg.Resolver == nil {
-		cfg.Resolver = net.DefaultResolver
-	}
+	cfg.Resolver = heeding(cfg.Resolver)
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}

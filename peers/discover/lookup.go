@@ -43,6 +43,28 @@ func (d *DNS) Members(ctx context.Context) iter.Seq2[[]Member, error] {
 	}
 }
 
+// heeding returns a Resolver like r, nil being net.DefaultResolver, whose questions to servers end with their contexts. Those of r do so only by
+// their time-outs.
+func heeding(r *net.Resolver) *net.Resolver {
+	if r == nil {
+		r = net.DefaultResolver
+	}
+	dial := r.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return &net.Resolver{
+		PreferGo: r.PreferGo, StrictErrors: r.StrictErrors,
+		Dial: func(ctx context.Context, network, server string) (net.Conn, error) {
+			conn, err := dial(ctx, network, server)
+			if err == nil {
+				context.AfterFunc(ctx, func() { conn.Close() }) // the context is this question's own
+			}
+			return conn, err
+		},
+	}
+}
+
 // jittered returns d, up to a quarter shorter or longer.
 func jittered(d time.Duration) time.Duration { return d - d/4 + rand.N(d/2+1) }
 
@@ -56,10 +78,8 @@ func failureOf(err error) string {
 		return "not found"
 	case dns.IsTimeout:
 		return "timeout"
-	case dns.IsTemporary:
-		return "temporary"
 	}
-	return "other"
+	return "failure"
 }
 
 // lookup returns the members as the records have them now. There is at least one if there is no error.
