@@ -40,6 +40,7 @@ type Pool struct {
 	closed   atomic.Bool
 	draining atomic.Bool
 	traffic  traffic
+	followed followed
 
 	monitor *monitor
 	ctx     context.Context // ends with the Pool
@@ -71,7 +72,7 @@ var (
 )
 
 // New returns a Pool whose only member is this instance. Mount it at the path of Config.Self,
-// DefaultPath in general, and tell it the members by Set. It needs no network before that. The
+// DefaultPath in general, and tell it the members by Set or Follow. It needs no network before that. The
 // error names every field of the Config that is wrong, and how to mend it.
 func New(cfg Config) (*Pool, error) {
 	cfg, err := cfg.withDefaults()
@@ -115,7 +116,7 @@ func New(cfg Config) (*Pool, error) {
 }
 
 // Set makes the members the fleet. It takes the list that every instance is given: whether or not it
-// names this instance, this instance is a member. Peers whose URL stays keep their connections and what is
+// names this instance, this instance is a member. Others that are Leaving own no keys, and are not asked. Peers whose URL stays keep their connections and what is
 // known of their health; calls to peers that leave run to their end. Set connects to nobody,
 // and returns when the new view is in place. It fails, and changes nothing, if a URL is wrong or
 // listed twice, a Weight is out of range, or an http URL is listed where certificates are the credential;
@@ -190,6 +191,9 @@ func (p *Pool) place(members []Member) ([]ring.Member, error) {
 			errs = append(errs, fmt.Errorf("peers: Set: member %q: Weight is %d: use 1 to %d, or 0 for 1", shown(m.URL), m.Weight, ring.MaxWeight))
 		}
 		spelled[url] = m.URL
+		if m.Leaving && url != p.self {
+			continue
+		}
 		placed = append(placed, ring.Member{ID: url, Weight: m.Weight})
 	}
 	if _, ok := spelled[p.self]; !ok {
@@ -244,13 +248,15 @@ func (p *Pool) saysGoodbye() bool {
 	return false
 }
 
-// Drain takes this instance out of service in good order: it tells the clients of all upgraded connections to begin no more calls
+// Drain takes this instance out of service in good order: if the Source that was followed last is a discover.Leaver, it calls its Leave first,
+// and goes on when that has failed, which is its error in the end. It tells the clients of all upgraded connections to begin no more calls
 // here, upgrades no more connections, and waits until what was asked has been answered, or ctx ends: then it returns ctx's
 // error. Requests are served on, and this instance's own calls go on; Close ends both.
 //
 // An http.Server's Shutdown does not know of upgraded connections. It makes the Pool tell its clients, but does not wait for
 // what they have asked, so call Drain after Shutdown, which keeps new requests out, and then Close.
 func (p *Pool) Drain(ctx context.Context) error {
+	left := p.leave(ctx)
 	p.sessionMu.Lock()
 	p.draining.Store(true)
 	p.sessionMu.Unlock()
@@ -267,7 +273,7 @@ func (p *Pool) Drain(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return nil
+	return left
 }
 
 const (

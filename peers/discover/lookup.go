@@ -26,7 +26,7 @@ func (d *DNS) Members(ctx context.Context) iter.Seq2[[]Member, error] {
 			if ctx.Err() != nil {
 				return // which may be why it failed
 			}
-			more := false
+			var more bool
 			if err != nil {
 				more = told.fail(failureOf(err), fmt.Errorf("discover: %w", err))
 			} else {
