@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/peers/discover"
 	"github.com/seed-0f2aaebe/fleetcache/peers/ring"
 )
 
@@ -32,17 +33,9 @@ const (
 	MaxMaxValueBytes = 1 << 30
 )
 
-// A Member is an instance of the fleet.
-type Member struct {
-	// URL is where the instance's Pool is reached: http or https, without query, fragment or user.
-	// A URL without a path gets DefaultPath. It is also the instance's name, so
-	// every instance must be given the same one.
-	URL string
-
-	// Weight is its share of the keys, against the other members' weights: 1 to
-	// ring.MaxWeight. 0: 1.
-	Weight int
-}
+// A Member is an instance of the fleet: the URL where its Pool is reached, which is its name, too; its share of the keys; and
+// whether it is on its way out.
+type Member = discover.Member
 
 // Config describes a Pool. Self is required, and one way for instances to know each other: Secret;
 // or mutual TLS, by Client, Authorize, or both; or Insecure. Every zero field

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/peers"
+	"github.com/seed-0f2aaebe/fleetcache/peers/discover"
 )
 
 // A Pool is mounted on the service's own mux, and told who the members are.
@@ -67,6 +68,27 @@ func serve(secret []byte) (*peers.Pool, *httptest.Server) {
 	}
 	mux.Handle(peers.DefaultPath, pool)
 	return pool, service
+}
+
+// The members are found by a Source: here a list that stands, else a file, DNS or gossip.
+func ExamplePool_Follow() {
+	pool, service := serve([]byte("32 random bytes from a secret store"))
+	defer service.Close()
+	defer pool.Close()
+
+	source := discover.Static{{URL: pool.Self()}, {URL: "http://10.0.0.2:8080"}}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- pool.Follow(ctx, source) }()
+	for len(pool.Others()) == 0 { // a service need not wait
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println(len(pool.Others()), "other")
+	stop()
+	fmt.Println(<-done)
+	// Output:
+	// 1 other
+	// context canceled
 }
 
 // What another instance has counted, asked on the connection that calls take.

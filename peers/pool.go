@@ -37,6 +37,7 @@ type Pool struct {
 	closed   atomic.Bool
 	draining atomic.Bool
 	traffic  traffic
+	followed followed
 
 	monitor *monitor
 	ctx     context.Context // ends with the Pool
@@ -65,7 +66,7 @@ var (
 )
 
 // New returns a Pool whose only member is this instance. Mount it at the path of Config.Self,
-// DefaultPath in general, and tell it the members by Set. It needs no network before that. The
+// DefaultPath in general, and tell it the members by Set or Follow. It needs no network before that. The
 // error names every field of the Config that is wrong, and how to mend it.
 func New(cfg Config) (*Pool, error) {
 	cfg, err := cfg.withDefaults()
@@ -156,13 +157,15 @@ func (p *Pool) saysGoodbye() bool {
 	return false
 }
 
-// Drain takes this instance out of service in good order: it tells the clients of all upgraded connections to begin no more calls
+// Drain takes this instance out of service in good order: if the Source that was followed last is a discover.Leaver, it calls its Leave first,
+// and goes on when that has failed, which is its error in the end. It tells the clients of all upgraded connections to begin no more calls
 // here, upgrades no more connections, and waits until what was asked has been answered, or ctx ends: then it returns ctx's
 // error. Requests are served on, and this instance's own calls go on; Close ends both.
 //
 // An http.Server's Shutdown does not know of upgraded connections. It makes the Pool tell its clients, but does not wait for
 // what they have asked, so call Drain after Shutdown, which keeps new requests out, and then Close.
 func (p *Pool) Drain(ctx context.Context) error {
+	left := p.leave(ctx)
 	p.sessionMu.Lock()
 	p.draining.Store(true)
 	p.sessionMu.Unlock()
@@ -179,7 +182,7 @@ func (p *Pool) Drain(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return nil
+	return left
 }
 
 const (
