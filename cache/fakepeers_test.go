@@ -73,6 +73,12 @@ func (f *fakePeers) Others() []cache.Peer {
 
 func (f *fakePeers) Former(string) iter.Seq[cache.Peer] { return func(func(cache.Peer) bool) {} }
 
+func (f *fakePeers) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
+	return func(func(cache.Peer, *cache.Slots) bool) {}
+}
+
+func (f *fakePeers) Slot(string) int { return 0 }
+
 func (f *fakePeers) Left(cache.Peer) bool { return false }
 
 func (f *fakePeers) Forget([]string) bool { return false }
@@ -96,6 +102,10 @@ func (p *fakePeer) Get(req *cache.GetRequest, timeout time.Duration) cache.Answe
 		get = failing(errors.New("not in the script"))
 	}
 	return cache.GoGet(get, req, timeout)
+}
+
+func (p *fakePeer) List(context.Context, *cache.ListRequest) (*cache.ListReply, error) {
+	return &cache.ListReply{}, nil
 }
 
 func (p *fakePeer) Hello(context.Context, *cache.HelloRequest) (*cache.HelloReply, error) {

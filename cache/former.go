@@ -25,7 +25,7 @@ func (c *Cache[K, V]) peek(ctx context.Context, flights []*flight[V], h how) []*
 		}
 		for p, group := range groups {
 			asked[p] = true
-			rest = append(rest, c.peekAt(ctx, p, group, h)...)
+			rest = append(rest, c.peekNow(ctx, p, group, h)...)
 		}
 		if flights = rest; len(flights) == 0 || ctx.Err() != nil {
 			return flights
@@ -56,17 +56,26 @@ func (c *Cache[K, V]) byFormer(flights []*flight[V], asked map[Peer]bool) (group
 	return groups, rest
 }
 
-// peekAt asks p for the keys of flights, and returns those that it does not have.
-func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], h how) (rest []*flight[V]) {
+// peekNow is peekAt before a load, which is not to be held up for long.
+func (c *Cache[K, V]) peekNow(ctx context.Context, p Peer, flights []*flight[V], h how) (rest []*flight[V]) {
 	ctx, cancel := context.WithTimeout(ctx, peekTimeout)
 	defer cancel()
+	c.count.peeks.Add(uint64(len(flights)))
+	rest = c.peekAt(ctx, p, flights, h, func(int) {})
+	c.count.peekHits.Add(uint64(len(flights) - len(rest)))
+	return rest
+}
+
+// peekAt asks p for the keys of flights, settles those that it has, and returns the others. It calls got with the length of
+// each value. It blocks on ctx, which must have a deadline.
+func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], h how, got func(int)) (rest []*flight[V]) {
 	sent := c.store.Now()
 	req := &GetRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Peek: true}
 	for _, f := range flights {
 		req.Keys = append(req.Keys, f.Key)
 	}
-	c.count.peeks.Add(uint64(len(flights)))
-	answers := p.Get(req, peekTimeout)
+	deadline, _ := ctx.Deadline()
+	answers := p.Get(req, time.Until(deadline))
 	defer answers.Close()
 	left := append([]*flight[V](nil), flights...)
 	for range flights {
@@ -78,7 +87,7 @@ func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], 
 			break
 		}
 		if it := c.handedOver(p, &a, sent, h); it != nil {
-			c.count.peekHits.Add(1)
+			got(len(a.Value))
 			f := left[i]
 			left[i] = nil
 			c.settle(f, it, nil, h)

@@ -33,6 +33,7 @@ type company struct {
 	mu     sync.Mutex
 	heard  map[Peer]position
 	owed   map[Peer][]Invalidation // that did not reach them
+	pulls  uint64                  // begun
 	joins  int                     // under way
 	joined chan struct{}           // closed when none is under way any more; nil if none ever was
 	clean  memory.Instant          // since when this instance has held anything
@@ -84,6 +85,7 @@ func (c *Cache[K, V]) join() {
 		}
 		m.mu.Unlock()
 		c.beatLater()
+		c.moved()
 	})
 }
 

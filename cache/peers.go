@@ -33,6 +33,14 @@ type Peers interface {
 	// but neither its present owner nor this process. It is empty most of the time.
 	Former(key string) iter.Seq[Peer]
 
+	// Gained yields the instances that owned, in the view before the present one, slots that this process owns now, with
+	// those slots.
+	Gained() iter.Seq2[Peer, *Slots]
+
+	// Slot returns the slot of key: a number from 0 to 65535 that depends on the key alone, and is the same on every instance.
+	// All keys of a slot have the same owner.
+	Slot(key string) int
+
 	// Others returns every other instance that may hold something that this fleet caches: those of the current view;
 	// and for a time those that left it, those that asked this one something without being in it, and those that
 	// others said they know, see Peer. The caller must not change the slice.
@@ -62,11 +70,12 @@ type Peer interface {
 	// context.DeadlineExceeded. Get does not keep req. If the instance is known to be down, the first Next says so.
 	Get(req *GetRequest, timeout time.Duration) Answers
 
-	// Hello, Fence, Release and Store are as those of Responder. Each returns by its context. Before Hello is delivered,
+	// Hello, Fence, List, Release and Store are as those of Responder. Each returns by its context. Before Hello is delivered,
 	// the other instance has this one among its Others. When Hello or Fence returns nil, this instance has all of the
 	// other one's Others among its own: those that it had when its Responder had returned.
 	Hello(ctx context.Context, req *HelloRequest) (*HelloReply, error)
 	Fence(ctx context.Context, req *FenceRequest) error
+	List(ctx context.Context, req *ListRequest) (*ListReply, error)
 	Release(ctx context.Context, req *ReleaseRequest) error
 	Store(ctx context.Context, req *StoreRequest) error
 }
@@ -108,6 +117,12 @@ type Responder interface {
 
 	// Met says that peers came into this instance's view, or can be reached again. It does not block.
 	Met(peers []Peer)
+
+	// Moved says that this instance's view is another one, so that it may own what others owned. It does not block.
+	Moved()
+
+	// List lists keys that the instance holds, the hottest first, to one who takes them over.
+	List(ctx context.Context, req *ListRequest) (*ListReply, error)
 
 	// Hello says which invalidations are under way, and which were made since the sender heard last of them.
 	Hello(ctx context.Context, req *HelloRequest) (*HelloReply, error)
@@ -167,6 +182,33 @@ type ReleaseRequest struct {
 	// Gone are addresses of instances that left the sender's view and could not be reached. The receiver forgets
 	// them, see Peers, before it ends the hold; if it cannot, the request fails.
 	Gone []string
+}
+
+// Slots is a set of slots.
+type Slots [1 << 16 / 8]byte
+
+// Has reports whether slot, which is from 0 to 65535, is in the set.
+func (s *Slots) Has(slot int) bool { return s[slot>>3]&(1<<(slot&7)) != 0 }
+
+// Add adds a slot.
+func (s *Slots) Add(slot int) { s[slot>>3] |= 1 << (slot & 7) }
+
+// A ListRequest asks an instance for the keys that it holds.
+type ListRequest struct {
+	Cache, Version string
+	// Slots are those whose keys are wanted; nil: all.
+	Slots *Slots
+	// Cursor is 0 at first, and then Next of the last reply. Pulled says that the sender has what it wants, and lists nothing.
+	Cursor uint64
+}
+
+// Pulled is the Cursor of one who has pulled what it wants.
+const Pulled uint64 = 1<<64 - 1
+
+// A ListReply has keys, the hottest first.
+type ListReply struct {
+	Keys []string
+	Next uint64 // the Cursor for what follows; 0: that was all
 }
 
 // A HelloRequest asks an instance what its sender may have missed.

@@ -26,6 +26,7 @@ type Stats struct {
 	LastResorts   uint64 // loaded here, and not kept, because too many did not answer
 	Peeks         uint64 // asked, before a load, of the instance that owned the key before
 	PeekHits      uint64 // of these, found there, and not loaded
+	Pulled        uint64 // taken over from the instance that owned the key before, without being asked for
 
 	// Requests by other instances, in keys.
 	Served     uint64 // asked for
@@ -53,7 +54,7 @@ type counters struct {
 	joins, loads, loadErrors, loadPanics, refreshes atomic.Uint64
 	fetches, fetchHits, fetchFailures               atomic.Uint64
 	takeovers, lastResorts, served, servedHits      atomic.Uint64
-	peeks, peekHits                                 atomic.Uint64
+	peeks, peekHits, pulled                         atomic.Uint64
 	sets, removes, clears, missed, gaps             atomic.Uint64
 }
 
@@ -67,7 +68,7 @@ func (c *Cache[K, V]) Stats() Stats {
 		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), LoadPanics: n.loadPanics.Load(), Refreshes: n.refreshes.Load(),
 		Fetches: n.fetches.Load(), FetchHits: n.fetchHits.Load(), FetchFailures: n.fetchFailures.Load(),
 		Takeovers: n.takeovers.Load(), LastResorts: n.lastResorts.Load(),
-		Peeks: n.peeks.Load(), PeekHits: n.peekHits.Load(), Missed: n.missed.Load(), Gaps: n.gaps.Load(),
+		Peeks: n.peeks.Load(), PeekHits: n.peekHits.Load(), Pulled: n.pulled.Load(), Missed: n.missed.Load(), Gaps: n.gaps.Load(),
 		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
 		Sets: n.sets.Load(), Removes: n.removes.Load(), Clears: n.clears.Load(),
 		Evictions: u.Evictions, Expired: u.Expired, Rejected: u.Rejected,

@@ -25,6 +25,7 @@ const (
 	DefaultReadTimeout     = 10 * time.Second
 	DefaultPingAfter       = time.Second
 	DefaultPingTimeout     = 2 * time.Second
+	DefaultDrainTime       = 20 * time.Second
 
 	// MinSecret is the length of the shortest Secret, in bytes.
 	MinSecret = 16
@@ -108,6 +109,9 @@ type Config struct {
 	// PingTimeout is how long it has for the answer, before it is down. 0: DefaultPingTimeout.
 	PingTimeout time.Duration
 
+	// DrainTime is how long Drain waits, at most, for others to take over what this instance holds. 0: DefaultDrainTime.
+	DrainTime time.Duration
+
 	// Logger reports peers that go down and come back, refused requests, and panics.
 	// nil: nothing is logged.
 	Logger *slog.Logger
@@ -156,6 +160,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"ReadTimeout", &c.ReadTimeout, DefaultReadTimeout},
 		{"PingAfter", &c.PingAfter, DefaultPingAfter},
 		{"PingTimeout", &c.PingTimeout, DefaultPingTimeout},
+		{"DrainTime", &c.DrainTime, DefaultDrainTime},
 	}
 	for _, f := range durations {
 		if *f.value < 0 {

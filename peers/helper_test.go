@@ -160,6 +160,12 @@ func (r responder) Hit(version, key string) (a cache.Answer, ok bool) {
 
 func (r responder) Met([]cache.Peer) {}
 
+func (r responder) Moved() {}
+
+func (r responder) List(context.Context, *cache.ListRequest) (*cache.ListReply, error) {
+	return &cache.ListReply{}, nil
+}
+
 func (r responder) Hello(context.Context, *cache.HelloRequest) (*cache.HelloReply, error) {
 	return &cache.HelloReply{Life: 1}, nil
 }

@@ -83,7 +83,7 @@ func TestFeaturesUnknownVerb(t *testing.T) {
 	l := dialRaw(t, n)
 	get := getRequest(t, "k")
 	for call, change := range []func([]byte) []byte{
-		func(b []byte) []byte { b[0] = 7 + 1; return b },
+		func(b []byte) []byte { b[0] = 9 + 1; return b },
 		func(b []byte) []byte { b[0] = 250; return b },
 		func(b []byte) []byte { b[1] |= 1 << 7; return b },
 	} {

@@ -38,6 +38,7 @@ type Pool struct {
 	draining atomic.Bool
 	traffic  traffic
 	followed followed
+	handover handover
 
 	monitor *monitor
 	ctx     context.Context // ends with the Pool
@@ -47,7 +48,10 @@ type Pool struct {
 	setMu sync.Mutex // makes changes of the view one after the other, and Attaches
 	// setMu guards the field below.
 
-	registry map[string]*peer // all that the view knows, or knew not long ago
+	registry  map[string]*peer      // all that the view knows, or knew not long ago
+	listed    []Member              // by the last Set, with normalised URLs
+	announced map[string]instanceID // that said that they leave, by URL
+	leaves    bool                  // this instance is on its way out
 
 	viewWindow time.Duration
 
@@ -87,6 +91,7 @@ func New(cfg Config) (*Pool, error) {
 		creditTime: creditTime,
 		servers:    make(map[*http.Server]bool),
 		registry:   make(map[string]*peer),
+		announced:  make(map[string]instanceID),
 		viewWindow: viewWindow,
 	}
 	p.attached.Store(new(map[string]*attachment))
@@ -156,42 +161,6 @@ func (p *Pool) saysGoodbye() bool {
 	}
 	return false
 }
-
-// Drain takes this instance out of service in good order: if the Source that was followed last is a discover.Leaver, it calls its Leave first,
-// and goes on when that has failed, which is its error in the end. It tells the clients of all upgraded connections to begin no more calls
-// here, upgrades no more connections, and waits until what was asked has been answered, or ctx ends: then it returns ctx's
-// error. Requests are served on, and this instance's own calls go on; Close ends both.
-//
-// An http.Server's Shutdown does not know of upgraded connections. It makes the Pool tell its clients, but does not wait for
-// what they have asked, so call Drain after Shutdown, which keeps new requests out, and then Close.
-func (p *Pool) Drain(ctx context.Context) error {
-	left := p.leave(ctx)
-	p.sessionMu.Lock()
-	p.draining.Store(true)
-	p.sessionMu.Unlock()
-	for _, s := range p.allSessions() {
-		s.goAway(false)
-	}
-	tick := time.NewTicker(drainTick)
-	defer tick.Stop()
-	// A client closes its connection once it has read the go-away, and the last answer. What it sent before that is on its way.
-	for told := time.Now(); p.traffic.inFlight.Load() > 0 || len(p.allSessions()) > 0 && time.Since(told) < drainLinger; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return left
-}
-
-const (
-	// drainTick is how often Drain looks, and Close.
-	drainTick = 5 * time.Millisecond
-
-	// drainLinger is how long Drain waits for clients that do not close their connections though nothing is under way.
-	drainLinger = time.Second
-)
 
 // Attach implements cache.Peers: r answers what other instances ask of the cache called name, until
 // detach is called. It fails if the name is taken or the Pool is closed.

@@ -204,7 +204,7 @@ func (p *Pool) serve(reply *replyWriter, r *http.Request, c *credential) (wire.C
 	} else {
 		reply.expect(q.Answers(), uint64(p.maxRequest()), p.maxRequest())
 	}
-	return p.execute(r.Context(), c.from, q, reply.answer)
+	return p.execute(r.Context(), c.from, c.instance, q, reply.answer)
 }
 
 // noteEpoch compares the epoch that came with a request with this instance's.
@@ -247,13 +247,16 @@ func (p *Pool) readBody(w http.ResponseWriter, r *http.Request) ([]byte, wire.Co
 }
 
 // execute hands q, which comes from that URL, to the cache that it is for. The codes are of the reply's end.
-func (p *Pool) execute(ctx context.Context, from string, q *wire.Request, deliver func(int, cache.Answer)) (code wire.Code, message string) {
-	p.hear(from)
+func (p *Pool) execute(ctx context.Context, from string, instance instanceID, q *wire.Request, deliver func(int, cache.Answer)) (code wire.Code, message string) {
+	p.hear(from, instance)
 	switch q.Verb {
 	case wire.Ping:
 		return wire.OK, ""
 	case wire.Stats:
 		return p.tellStats(deliver)
+	case wire.Leave:
+		deliver(0, cache.Answer{Value: wire.AppendNames(nil, p.heardLeave(from, instance))})
+		return wire.OK, ""
 	}
 	name := cacheOf(q)
 	a := p.attachment(name)
@@ -272,7 +275,11 @@ func (p *Pool) execute(ctx context.Context, from string, q *wire.Request, delive
 			code, message = wire.Failed, fmt.Sprintf("panic: %v", v)
 		}
 	}()
-	return codeOf(ctx, p.respond(ctx, a.r, q, deliver))
+	err := p.respond(ctx, a.r, q, deliver)
+	if err == nil && q.Verb == wire.List && q.List.Cursor == cache.Pulled {
+		p.handover.pulled(from, name)
+	}
+	return codeOf(ctx, err)
 }
 
 func cacheOf(q *wire.Request) string {
@@ -285,6 +292,8 @@ func cacheOf(q *wire.Request) string {
 		return q.Release.Cache
 	case wire.Hello:
 		return q.Hello.Cache
+	case wire.List:
+		return q.List.Cache
 	}
 	return q.Store.Cache
 }
@@ -295,6 +304,16 @@ func (p *Pool) respond(ctx context.Context, r cache.Responder, q *wire.Request, 
 		return r.Get(ctx, q.Get, deliver)
 	case wire.Hello:
 		return p.tellHello(ctx, r, q, deliver)
+	case wire.List:
+		l, err := r.List(ctx, q.List)
+		if err != nil {
+			return err
+		}
+		b, err := wire.AppendList(nil, l)
+		if err == nil {
+			deliver(0, cache.Answer{Value: b})
+		}
+		return err
 	case wire.Fence:
 		err := r.Fence(ctx, q.Fence)
 		if err == nil && q.Views {

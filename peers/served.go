@@ -123,7 +123,7 @@ func (c *servedCall) run(ctx context.Context, h *handed) {
 		if q.Verb == wire.Get {
 			maxValue, own = q.MaxValue, p.cfg.MaxValueBytes
 		}
-		code, message = p.execute(ctx, s.from, q, func(i int, a cache.Answer) {
+		code, message = p.execute(ctx, s.from, s.client, q, func(i int, a cache.Answer) {
 			if index != nil {
 				i = index[i]
 			}

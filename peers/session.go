@@ -92,7 +92,7 @@ func (s *session) run() {
 		}
 		if now := s.now(); now-s.heard > s.pool.viewWindow/8 || s.heard == 0 {
 			s.heard = now
-			s.pool.hear(s.from)
+			s.pool.hear(s.from, s.client)
 		}
 		if err := s.frames(); err == errBroken {
 			return

@@ -1,8 +1,6 @@
 package peers
 
 import (
-	"errors"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -35,74 +33,16 @@ type view struct {
 	met    map[string]time.Duration // until when those are known that are no members, by the Pool's clock
 	others []cache.Peer             // members, and those that were met
 	digest uint64                   // stands for others and this instance
+	away   map[string]instanceID    // members that said that they leave, by URL
 	stale  time.Duration            // when something of this is over; 0: never
 }
 
 // A formerView is one that a Pool had before.
 type formerView struct {
-	owner func(key string) cache.Peer // nil is this instance
-	peers map[string]*peer            // its members
-	gone  map[string]bool             // are not to be asked
+	owner func(slot int) cache.Peer // nil is this instance
+	peers map[string]*peer          // its members
+	gone  map[string]bool           // are not to be asked
 	until time.Duration
-}
-
-// Set makes the members the fleet. It takes the list that every instance is given: whether or not it
-// names this instance, this instance is a member. Peers whose URL stays keep their connections and what is
-// known of their health; calls to peers that leave run to their end. For a minute the Pool remembers the view before: who owned
-// a key then is asked for it before it is loaded anew, and is told of invalidations. Set connects to nobody,
-// and returns when the new view is in place. It fails, and changes nothing, if a URL is wrong or
-// listed twice, a Weight is out of range, or an http URL is listed where certificates are the credential;
-// the error names every such member.
-func (p *Pool) Set(members ...Member) error {
-	came, err := p.set(members)
-	if err == nil {
-		p.tell(came)
-	}
-	return err
-}
-
-// set is Set, and returns the members that came.
-func (p *Pool) set(members []Member) (came []cache.Peer, err error) {
-	p.setMu.Lock()
-	defer p.setMu.Unlock()
-	placed, err := p.place(members)
-	if err != nil {
-		return nil, err
-	}
-	table, err := ring.New(placed...)
-	if err != nil {
-		return nil, fmt.Errorf("peers: Set: %w", err)
-	}
-	old := p.view.Load()
-	if old == nil {
-		p.view.Store(p.newView(table, nil, nil))
-		return nil, nil
-	}
-	met := maps.Clone(old.met)
-	former := old.former
-	if old.table.Epoch() != table.Epoch() {
-		until := p.now() + p.viewWindow
-		for url := range old.peers {
-			met[url] = until
-		}
-		former = slices.Insert(slices.Clone(former), 0, p.formerView(old, placed, until))
-		p.log.Info("peers: new view", "members", table.Len(), "epoch", hexEpoch(table.Epoch()))
-	}
-	v := p.newView(table, former[:min(len(former), maxFormer)], met)
-	p.view.Store(v)
-	for url, pr := range old.peers {
-		if v.peers[url] == nil {
-			pr.health.leave()
-			p.monitor.poke()
-		}
-	}
-	for url, pr := range v.peers {
-		if old.peers[url] == nil {
-			pr.health.back()
-			came = append(came, pr)
-		}
-	}
-	return came, nil
 }
 
 // formerView returns what is remembered of old. An instance that was alone comes to a fleet in which the others owned
@@ -123,22 +63,22 @@ func (p *Pool) formerView(old *view, placed []ring.Member, until time.Duration) 
 		}
 		return table
 	})
-	f.owner = func(key string) cache.Peer {
+	f.owner = func(slot int) cache.Peer {
 		table := placeRest()
-		return f.peers[table.Member(table.Owner(key)).ID]
+		return f.peers[table.Member(table.OwnerOfSlot(slot)).ID]
 	}
 	return f
 }
 
-// owner returns the instance that owns key, nil if it is this one.
-func (v *view) owner(key string) cache.Peer { return v.byRank[v.table.Owner(key)] }
+// owner returns the instance that owns a slot, nil if it is this one.
+func (v *view) owner(slot int) cache.Peer { return v.byRank[v.table.OwnerOfSlot(slot)] }
 
 // newView makes a view. setMu must be held, or the Pool not be shared yet.
 func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]time.Duration) *view {
 	v := &view{
 		table: table, byRank: p.ranks(table), former: former,
 		peers: make(map[string]*peer, table.Len()), met: make(map[string]time.Duration, len(met)),
-		digest: xxhash.Sum64String(p.self),
+		digest: xxhash.Sum64String(p.self), away: maps.Clone(p.announced),
 	}
 	sooner := func(t time.Duration) {
 		if v.stale == 0 || t < v.stale {
@@ -205,13 +145,15 @@ func (p *Pool) dropUnknown(v *view) {
 	maps.DeleteFunc(p.registry, func(url string, _ *peer) bool { return !known[url] })
 }
 
-// tell tells all caches that peers came, or can be reached again.
-func (p *Pool) tell(came []cache.Peer) {
-	if len(came) == 0 {
-		return
-	}
+// tell tells all caches that peers came, or can be reached again, and whether others own what they did not own before.
+func (p *Pool) tell(came []cache.Peer, moved bool) {
 	for _, a := range *p.attached.Load() {
-		a.r.Met(came)
+		if len(came) > 0 {
+			a.r.Met(came)
+		}
+		if moved {
+			a.r.Moved()
+		}
 	}
 }
 
@@ -258,8 +200,12 @@ func (p *Pool) learn(known []wire.Known) {
 	p.view.Store(p.newView(v.table, v.former, met))
 }
 
-// hear notes that an instance asks this one something: then it may keep what it gets.
-func (p *Pool) hear(from string) {
+// hear notes that an instance asks this one something: then it may keep what it gets. If it said in another life that it leaves, it
+// is back.
+func (p *Pool) hear(from string, instance instanceID) {
+	if left, ok := p.view.Load().away[from]; ok && left != instance {
+		p.comesBack(from, left)
+	}
 	if pr := p.view.Load().peers[from]; pr != nil {
 		if pr.health.hint(time.Now()) {
 			p.monitor.poke()
@@ -285,41 +231,8 @@ func (p *Pool) known(digest uint64) []wire.Known {
 	return known
 }
 
-// place checks the members and returns them for the ring, this instance among them.
-func (p *Pool) place(members []Member) ([]ring.Member, error) {
-	var errs []error
-	placed := make([]ring.Member, 0, len(members)+1)
-	spelled := make(map[string]string, len(members)+1) // by normalised URL
-	for _, m := range members {
-		url, err := normalize(m.URL)
-		if err == nil {
-			err = checkScheme(url, p.tlsOnly)
-		}
-		switch other, twice := spelled[url]; {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("peers: Set: member %q: %w", shown(m.URL), err))
-			continue
-		case twice && other != m.URL:
-			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice, also as %q: list each instance once", m.URL, other))
-			continue
-		case twice:
-			errs = append(errs, fmt.Errorf("peers: Set: member %q is listed twice: list each instance once", m.URL))
-			continue
-		}
-		if m.Weight < 0 || m.Weight > ring.MaxWeight {
-			errs = append(errs, fmt.Errorf("peers: Set: member %q: Weight is %d: use 1 to %d, or 0 for 1", shown(m.URL), m.Weight, ring.MaxWeight))
-		}
-		spelled[url] = m.URL
-		placed = append(placed, ring.Member{ID: url, Weight: m.Weight})
-	}
-	if _, ok := spelled[p.self]; !ok {
-		placed = append(placed, ring.Member{ID: p.self, Weight: p.cfg.Weight})
-	}
-	return placed, errors.Join(errs...)
-}
-
 // Owner implements cache.Peers.
-func (p *Pool) Owner(key string) cache.Peer { return p.view.Load().owner(key) }
+func (p *Pool) Owner(key string) cache.Peer { return p.view.Load().owner(ring.Slot(key)) }
 
 // Owners implements cache.Peers. The order is that of the view at the time of the call.
 func (p *Pool) Owners(key string) iter.Seq[cache.Peer] {
@@ -341,9 +254,10 @@ func (p *Pool) Former(key string) iter.Seq[cache.Peer] {
 	}
 	return func(yield func(cache.Peer) bool) {
 		v := p.current()
-		seen := []cache.Peer{nil, v.owner(key)}
+		slot := ring.Slot(key)
+		seen := []cache.Peer{nil, v.owner(slot)}
 		for _, f := range v.former {
-			pr := f.owner(key)
+			pr := f.owner(slot)
 			if slices.Contains(seen, pr) || f.gone[pr.Addr()] {
 				continue
 			}
@@ -354,6 +268,43 @@ func (p *Pool) Former(key string) iter.Seq[cache.Peer] {
 		}
 	}
 }
+
+// Gained implements cache.Peers.
+func (p *Pool) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
+	return func(yield func(cache.Peer, *cache.Slots) bool) {
+		for from, slots := range p.current().gained() {
+			if !yield(from, slots) {
+				return
+			}
+		}
+	}
+}
+
+// gained returns who owned what this instance owns now.
+func (v *view) gained() map[cache.Peer]*cache.Slots {
+	gained := make(map[cache.Peer]*cache.Slots)
+	if len(v.former) == 0 {
+		return gained
+	}
+	before := &v.former[0]
+	for slot := range ring.Slots {
+		if v.owner(slot) != nil {
+			continue
+		}
+		from := before.owner(slot)
+		if from == nil || before.gone[from.Addr()] {
+			continue
+		}
+		if gained[from] == nil {
+			gained[from] = new(cache.Slots)
+		}
+		gained[from].Add(slot)
+	}
+	return gained
+}
+
+// Slot implements cache.Peers.
+func (p *Pool) Slot(key string) int { return ring.Slot(key) }
 
 // Others implements cache.Peers.
 func (p *Pool) Others() []cache.Peer { return p.current().others }

@@ -303,6 +303,8 @@ func needs(q *wire.Request) (f wire.Features) {
 		f |= wire.FeatureStats
 	case q.Verb == wire.Hello, q.Views:
 		f |= wire.FeatureViews
+	case q.Verb == wire.Leave, q.Verb == wire.List:
+		f |= wire.FeatureLeave
 	}
 	if q.Verb == wire.Get && q.Get.Peek {
 		f |= wire.FeaturePeek

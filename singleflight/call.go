@@ -153,7 +153,7 @@ func (c *Call[V]) Settle(v V, err error) (first bool) {
 		return false
 	}
 	switch {
-	case err != nil && c.run.isAbandoned():
+	case err != nil && c.run.Abandoned():
 		// Those who wanted it have left; whoever waits now came later and wants a new one.
 		err = ErrAbandoned
 	case err == ErrAbandoned: // of another call, that this one's function made

@@ -101,7 +101,8 @@ func (r *Run) endLocked(cause error) {
 	}
 }
 
-func (r *Run) isAbandoned() bool {
+// Abandoned reports whether everyone who waited has left.
+func (r *Run) Abandoned() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.abandoned

@@ -132,6 +132,8 @@ func (c *Counts) sentLocked(m Message) {
 		c.Stores++
 	case KindHello:
 		c.Hellos++
+	case KindList:
+		c.Lists++
 	}
 }
 

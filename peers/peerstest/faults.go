@@ -90,7 +90,7 @@ func (f *Fleet) SetFaultsAll(faults Faults) {
 type Counts struct {
 	// Gets, Fences, Releases and Stores are the requests sent, lost ones included and
 	// duplicates not. Keys are the keys of the Gets.
-	Gets, Keys, Fences, Releases, Stores, Hellos int
+	Gets, Keys, Fences, Releases, Stores, Hellos, Lists int
 
 	Refused   int // calls that failed before their requests were sent
 	Lost      int // messages that faults, partitions and Intercept lost
@@ -98,7 +98,7 @@ type Counts struct {
 }
 
 // Requests returns the number of requests of all kinds.
-func (c Counts) Requests() int { return c.Gets + c.Fences + c.Releases + c.Stores + c.Hellos }
+func (c Counts) Requests() int { return c.Gets + c.Fences + c.Releases + c.Stores + c.Hellos + c.Lists }
 
 func (c *Counts) add(d Counts) {
 	c.Gets += d.Gets
@@ -107,6 +107,7 @@ func (c *Counts) add(d Counts) {
 	c.Releases += d.Releases
 	c.Stores += d.Stores
 	c.Hellos += d.Hellos
+	c.Lists += d.Lists
 	c.Refused += d.Refused
 	c.Lost += d.Lost
 	c.Discarded += d.Discarded

@@ -75,6 +75,27 @@ func (l *link) Hello(ctx context.Context, req *cache.HelloRequest) (*cache.Hello
 	return reply.Load(), nil
 }
 
+// List implements cache.Peer.
+func (l *link) List(ctx context.Context, req *cache.ListRequest) (*cache.ListReply, error) {
+	sent := *req
+	if req.Slots != nil {
+		sent.Slots = new(*req.Slots)
+	}
+	var reply atomic.Pointer[cache.ListReply]
+	err := l.call(ctx, Message{Kind: KindList, Cache: sent.Cache}, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
+		copied := sent
+		got, err := r.List(ctx, &copied)
+		if err == nil {
+			reply.Store(&cache.ListReply{Keys: slices.Clone(got.Keys), Next: got.Next})
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return reply.Load(), nil
+}
+
 // learning makes a call after which the caller knows whom the other end knows.
 func (l *link) learning(ctx context.Context, m Message, run func(context.Context, cache.Responder) error) error {
 	var known atomic.Pointer[map[int]time.Time]

@@ -19,9 +19,10 @@ const (
 	KindRelease
 	KindStore
 	KindHello
+	KindList
 )
 
-// String returns "Get", "Fence", "Release", "Store" or "Hello".
+// String returns "Get", "Fence", "Release", "Store", "Hello" or "List".
 func (k Kind) String() string {
 	switch k {
 	case KindGet:
@@ -34,6 +35,8 @@ func (k Kind) String() string {
 		return "Store"
 	case KindHello:
 		return "Hello"
+	case KindList:
+		return "List"
 	}
 	return fmt.Sprintf("Kind(%d)", int(k))
 }
@@ -73,7 +76,7 @@ func (m Message) String() string {
 	case len(m.Keys) > 0:
 		fmt.Fprintf(&b, " %q", m.Keys)
 	}
-	if m.Kind != KindGet && m.Kind != KindHello {
+	if m.Fence != 0 {
 		fmt.Fprintf(&b, " fence %d", m.Fence)
 	}
 	if m.Answer != nil {

@@ -10,6 +10,8 @@ import (
 // any key, and takes every Fence, Release and Store.
 type Responder struct {
 	MetFunc     func(peers []cache.Peer)
+	MovedFunc   func()
+	ListFunc    func(ctx context.Context, req *cache.ListRequest) (*cache.ListReply, error)
 	HelloFunc   func(ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error)
 	HitFunc     func(version, key string) (a cache.Answer, ok bool)
 	GetFunc     func(ctx context.Context, req *cache.GetRequest, deliver func(i int, a cache.Answer)) error
@@ -33,6 +35,21 @@ func (r Responder) Met(peers []cache.Peer) {
 	if r.MetFunc != nil {
 		r.MetFunc(peers)
 	}
+}
+
+// Moved calls MovedFunc, if it is not nil.
+func (r Responder) Moved() {
+	if r.MovedFunc != nil {
+		r.MovedFunc()
+	}
+}
+
+// List calls ListFunc, or lists nothing if it is nil.
+func (r Responder) List(ctx context.Context, req *cache.ListRequest) (*cache.ListReply, error) {
+	if r.ListFunc != nil {
+		return r.ListFunc(ctx, req)
+	}
+	return &cache.ListReply{}, nil
 }
 
 // Hello calls HelloFunc, or says that nothing was invalidated if it is nil.

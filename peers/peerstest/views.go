@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/ring"
 )
 
 // DefaultWindow is how long an instance remembers the views that it had, and those who were in them, unless
@@ -52,12 +53,45 @@ func (in *Instance) setView(v *view) {
 		responders = append(responders, a.responder)
 	}
 	f.mu.Unlock()
-	if len(came) > 0 {
-		for _, r := range responders {
+	for _, r := range responders {
+		if len(came) > 0 {
 			r.Met(came)
+		}
+		r.Moved()
+	}
+}
+
+// Gained implements cache.Peers.
+func (in *Instance) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
+	return func(yield func(cache.Peer, *cache.Slots) bool) {
+		views := in.formerViews()
+		if len(views) == 0 {
+			return
+		}
+		now, before := in.view.Load().placed(), views[0].placed()
+		gained := make(map[int]*cache.Slots)
+		if now.table.Len() > 0 && before.table.Len() > 0 {
+			for slot := range ring.Slots {
+				from := before.index[before.table.OwnerOfSlot(slot)]
+				if now.index[now.table.OwnerOfSlot(slot)] != in.index || from == in.index || slices.Contains(views[0].gone, from) {
+					continue
+				}
+				if gained[from] == nil {
+					gained[from] = new(cache.Slots)
+				}
+				gained[from].Add(slot)
+			}
+		}
+		for from, slots := range gained {
+			if !yield(in.links[from], slots) {
+				return
+			}
 		}
 	}
 }
+
+// Slot implements cache.Peers.
+func (in *Instance) Slot(key string) int { return ring.Slot(key) }
 
 // Others implements cache.Peers.
 func (in *Instance) Others() []cache.Peer {

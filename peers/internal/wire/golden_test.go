@@ -43,6 +43,9 @@ func samples() map[string]*Request {
 			Cache: "users", ID: 2, Keys: []string{"k"}, Gone: []string{"http://10.0.0.9/", "http://10.0.0.8/"},
 		}},
 		"hello":       {Verb: Hello, Timeout: 2 * time.Second, Hello: &cache.HelloRequest{Cache: "users", Life: 5, Seq: 300, Since: time.Hour}},
+		"leave":       {Verb: Leave, Timeout: 2 * time.Second},
+		"list":        {Verb: List, Timeout: 5 * time.Second, List: &cache.ListRequest{Cache: "users", Version: "v2", Cursor: 1<<64 - 1}},
+		"list_slots":  {Verb: List, Timeout: 5 * time.Second, List: &cache.ListRequest{Cache: "users", Cursor: 7, Slots: &cache.Slots{0: 1, 8191: 128}}},
 		"hello_brief": {Verb: Hello, Timeout: 2 * time.Second, Hello: &cache.HelloRequest{Cache: "users", Life: 5, Seq: 300, Brief: true}},
 		"release":     {Verb: Release, Timeout: cache.Forever, Release: &cache.ReleaseRequest{Cache: "users", ID: 1, Keys: []string{"k", "l"}}},
 		"release_all": {Verb: Release, Timeout: cache.Forever, Release: &cache.ReleaseRequest{Cache: "users", ID: 1, All: true}},
@@ -173,7 +176,7 @@ func TestDocumentShowsGoldens(t *testing.T) {
 
 // Numbers on the wire are never changed or used again.
 func TestNumbersArePinned(t *testing.T) {
-	for i, v := range []Verb{0, Ping, Get, Fence, Release, Store, Stats, Hello} {
+	for i, v := range []Verb{0, Ping, Get, Fence, Release, Store, Stats, Hello, Leave, List} {
 		if int(v) != i {
 			t.Errorf("%v is %d, was %d", v, uint8(v), i)
 		}
@@ -194,7 +197,7 @@ func TestNumbersArePinned(t *testing.T) {
 			t.Errorf("frame type %d was %d", typ, i)
 		}
 	}
-	if FirstPart != 128 || FeaturePeek != 1 || FeatureStats != 2 || FeatureViews != 4 || AllFeatures != 7 || Version != 1 || SignatureSize != 32 {
+	if FirstPart != 128 || FeaturePeek != 1 || FeatureStats != 2 || FeatureViews != 4 || FeatureLeave != 8 || AllFeatures != 15 || Version != 1 || SignatureSize != 32 {
 		t.Error("a number of the format changed")
 	}
 	// A sender that goes up to a limit must not meet a receiver with a lower one.

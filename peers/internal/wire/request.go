@@ -24,6 +24,7 @@ type Request struct {
 	Release *cache.ReleaseRequest
 	Store   *cache.StoreRequest
 	Hello   *cache.HelloRequest
+	List    *cache.ListRequest
 
 	// Views says that a fence or a release has Gone, and that a fence has one answer: a list of those whom the receiver
 	// knows, which is empty if they are those that Known, the sender's digest of its own, stands for.
@@ -44,9 +45,12 @@ func AppendRequest(dst []byte, q *Request) ([]byte, error) {
 		dst = appendDuration(dst, q.Timeout)
 	}
 	switch q.Verb {
-	case Ping, Stats:
+	case Ping, Stats, Leave:
 		head(0)
 		return dst, nil
+	case List:
+		head(bit(flagSlots, q.List.Slots != nil))
+		return appendList(dst, q.List)
 	case Get:
 		head(bit(flagReload, q.Get.Reload) | bit(flagTakeover, q.Get.Takeover) | bit(flagPeek, q.Get.Peek))
 		dst = binary.AppendUvarint(dst, q.MaxValue)
@@ -92,7 +96,7 @@ func (q *Request) Answers() int {
 	switch q.Verb {
 	case Get:
 		return len(q.Get.Keys)
-	case Stats, Hello:
+	case Stats, Hello, Leave, List:
 		return 1
 	case Fence:
 		if q.Views {
@@ -204,6 +208,8 @@ func DecodeRequest(b []byte) (*Request, error) {
 		known = flagAll | flagViews
 	case Hello:
 		known = flagBrief
+	case List:
+		known = flagSlots
 	}
 	flags := r.flags(known)
 	q.Epoch = r.fixed64()
@@ -219,7 +225,9 @@ func DecodeRequest(b []byte) (*Request, error) {
 
 func (r *reader) body(q *Request, flags byte) {
 	switch q.Verb {
-	case Ping, Stats:
+	case Ping, Stats, Leave:
+	case List:
+		q.List = r.list(flags&flagSlots != 0)
 	case Get:
 		q.MaxValue = r.uvarint()
 		q.Get = &cache.GetRequest{

@@ -51,9 +51,10 @@
 //
 // # Request
 //
-//	byte     verb         1 ping, 2 get, 3 fence, 4 release, 5 store, 6 stats, 7 hello
+//	byte     verb         1 ping, 2 get, 3 fence, 4 release, 5 store, 6 stats, 7 hello,
+//	                      8 leave, 9 list
 //	byte     flags        bit 0: of get, reload; of fence and release, all keys; of hello,
-//	                      brief; bit 1: of get, takeover; of fence and release,
+//	                      brief; of list, slots; bit 1: of get, takeover; of fence and release,
 //	                      views; bit 2: of get, peek. Others are 0
 //	fixed64  epoch        of the sender's view
 //	duration timeout      what is left for the request; Forever if it has no deadline
@@ -84,8 +85,12 @@
 //	hello    string   cache
 //	         fixed64  life, uvarint seq
 //	         duration since
+//	leave    (empty)
+//	list     string   cache, string version
+//	         fixed64  cursor
+//	         with slots: 8192 bytes, in which bit s%8 of byte s/8 stands for slot s
 //
-// Verbs 8 to 15 are set aside for the handing over of entries.
+// Verbs 10 to 15 are set aside for the handing over of entries.
 //
 // # Reply
 //
@@ -125,6 +130,15 @@
 //	uvarint  number of missed invalidations; for each: byte flags (bit 0: all keys),
 //	         fixed64 id, uvarint number of keys, for each: string
 //
+// The answer to leave has the value
+//
+//	uvarint  number of caches; for each: string name
+//
+// The answer to list has the value
+//
+//	fixed64  cursor of what follows, 0 if nothing does
+//	uvarint  number of keys; for each: string
+//
 // # Features
 //
 // When a connection is upgraded each side says in a 64-bit word what it understands beyond
@@ -133,6 +147,7 @@
 //	bit 0    the peek flag of get
 //	bit 1    the verb stats
 //	bit 2    the verb hello, and the views flag of fence and release
+//	bit 3    the verbs leave and list
 //
 // A verb or a flag that an instance does not know is answered with an end of code Unsupported.
 //
@@ -174,9 +189,10 @@ const (
 	FeaturePeek  Features = 1 << 0
 	FeatureStats Features = 1 << 1
 	FeatureViews Features = 1 << 2
+	FeatureLeave Features = 1 << 3
 
 	// AllFeatures are those of this package.
-	AllFeatures = FeaturePeek | FeatureStats | FeatureViews
+	AllFeatures = FeaturePeek | FeatureStats | FeatureViews | FeatureLeave
 )
 
 // A Verb says what a request asks for. The numbers are append-only: new verbs get
@@ -192,6 +208,8 @@ const (
 	Store   Verb = 5
 	Stats   Verb = 6
 	Hello   Verb = 7
+	Leave   Verb = 8
+	List    Verb = 9
 )
 
 func (v Verb) String() string {
@@ -210,6 +228,10 @@ func (v Verb) String() string {
 		return "stats"
 	case Hello:
 		return "hello"
+	case Leave:
+		return "leave"
+	case List:
+		return "list"
 	}
 	return fmt.Sprintf("verb %d", uint8(v))
 }
@@ -261,6 +283,7 @@ const (
 	flagAll      = 1 << 0 // of a fence or a release
 	flagViews    = 1 << 1 // of a fence or a release
 	flagBrief    = 1 << 0 // of a hello
+	flagSlots    = 1 << 0 // of a list
 	flagGap      = 1 << 0 // of the value that answers a hello
 	flagLoaded   = 1 << 0 // of an answer
 	flagLast     = 1 << 1 // of an answer

@@ -1,0 +1,61 @@
+package memory
+
+// A rank is how hot the entries of a List are: the hottest first.
+const (
+	hotMain = iota
+	coldMain
+	hotSmall
+	coldSmall
+	ranks
+)
+
+// List returns keys that this store holds for its own instance, and that have not expired, the hottest first: those behind cursor,
+// which is 0 at first, and as many as there are in a shard at least, or until there are about most bytes of them. next is the cursor
+// for the next ones, 0 if there are none. What moves meanwhile may be left out, or come twice.
+func (s *Store[V]) List(cursor uint64, most int) (keys []string, next uint64) {
+	shards := uint64(len(s.shards))
+	for bytes := 0; cursor < ranks*shards; {
+		from := len(keys)
+		keys = s.appendKeys(keys, s.shards[cursor%shards], cursor/shards)
+		for _, k := range keys[from:] {
+			bytes += len(k)
+		}
+		if cursor++; bytes >= most && cursor < ranks*shards {
+			return keys, cursor
+		}
+	}
+	return keys, 0
+}
+
+func (s *Store[V]) appendKeys(keys []string, sh *shard[V], rank uint64) []string {
+	now := s.Now()
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	q := &sh.policies[owned].main
+	if rank >= hotSmall {
+		q = &sh.policies[owned].small
+	}
+	hot := rank == hotMain || rank == hotSmall
+	for e := q.root.next; e != &q.root; e = e.next { // the newest first
+		if hot == (e.hits > 0) && now < e.item.Fresh && e.lease == Never {
+			keys = append(keys, e.key)
+		}
+	}
+	return keys
+}
+
+// Has reports whether the store holds something fresh of key.
+func (s *Store[V]) Has(key string) bool {
+	now := s.Now()
+	sh, _ := s.shard(key)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	e := sh.entries[key]
+	return e != nil && !e.item.Mirror && now < e.item.Fresh
+}
+
+// Full reports whether the next entry of this instance's own would evict others.
+func (s *Store[V]) Full() bool {
+	b := &s.budgets[owned]
+	return b.used.Load() > b.max-b.max/32
+}
