@@ -15,7 +15,7 @@ func TestDependencies(t *testing.T) {
 		ours   []string // what it may import of this module
 		banned []string // of the standard library
 	}{
-		{"./cache", []string{"/cache", "/cache/internal/memory", "/singleflight"}, []string{"net", "net/http", "net/url", "crypto/tls", "testing"}},
+		{"./cache", []string{"/cache", "/internal/mutant", "/cache/internal/memory", "/singleflight"}, []string{"net", "net/http", "net/url", "crypto/tls", "testing"}},
 		{"./peers/discover", []string{"/peers/discover", "/peers/internal/address"}, []string{"testing", "net/http", "log/slog"}},
 		{"./singleflight", []string{"/singleflight"}, []string{"net", "net/http", "testing", "encoding/json"}},
 	} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 // load calls the loader for flights, and settles each of them, or returns the error for those that it has not
@@ -74,7 +75,7 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 
 // settle ends a flight with what was loaded for it.
 func (c *Cache[K, V]) settle(f *flight[V], it *item[V], err error, h how) {
-	if h.uncached {
+	if h.uncached && !mutant.On(mutant.CachesLastResort) {
 		c.store.Pass(f, it, err)
 		return
 	}
@@ -99,7 +100,7 @@ func (c *Cache[K, V]) newItem(e Entry[V], err error, h how) (*item[V], error) {
 		return it, nil
 	}
 	it := &item[V]{Value: e.Value, Size: c.sizeOf(e), Loaded: true}
-	if ttl, stale := c.freshness(e); ttl > 0 && !h.uncached {
+	if ttl, stale := c.freshness(e); ttl > 0 && (!h.uncached || mutant.On(mutant.CachesLastResort)) {
 		it.Fresh = after(now, ttl)
 		it.Until = after(it.Fresh, stale)
 		it.Lease = c.lease(now, h)

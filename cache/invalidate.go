@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 const (
@@ -172,6 +174,9 @@ func (f *raised[K, V]) learn() bool {
 	}
 	before := len(f.peers)
 	for _, p := range f.c.cfg.Peers.Others() {
+		if mutant.On(mutant.FencesOwnerOnly) && (len(f.keys) == 0 || p != f.c.owner(f.keys[0])) {
+			continue
+		}
 		if !slices.Contains(f.peers[:before], p) {
 			f.peers = append(f.peers, p)
 		}
@@ -316,7 +321,7 @@ var (
 
 // forget forgets instances that could not be reached by one who invalidates.
 func (c *Cache[K, V]) forget(gone []string) error {
-	if len(gone) > 0 && !c.cfg.Peers.Forget(gone) {
+	if len(gone) > 0 && !mutant.On(mutant.ForgetsNobody) && !c.cfg.Peers.Forget(gone) {
 		return errStillMember
 	}
 	return nil

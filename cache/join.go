@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 const (
@@ -56,14 +57,16 @@ const maxOwed = 256
 // cannot be reached, nothing that it gets is stored or shared: somebody may be invalidating it at this moment, who has not
 // heard of this instance yet.
 func (c *Cache[K, V]) join() {
-	if len(c.cfg.Peers.Others()) == 0 {
+	if len(c.cfg.Peers.Others()) == 0 || mutant.On(mutant.NoHandshake) {
 		return
 	}
 	m := &c.company
 	m.mu.Lock()
 	if m.joins++; m.joins == 1 {
 		m.joined = make(chan struct{})
-		c.store.Isolate()
+		if !mutant.On(mutant.CoalescesBeforeIt) {
+			c.store.Isolate()
+		}
 	}
 	m.mu.Unlock()
 	m.start(func() {
@@ -255,6 +258,9 @@ func (c *Cache[K, V]) owe(p Peer, i Invalidation) {
 	m := &c.company
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if mutant.On(mutant.NoJournal) {
+		return
+	}
 	if m.owed == nil {
 		m.owed = make(map[Peer][]Invalidation)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 const (
@@ -171,7 +172,7 @@ func (j *journal) tell(req *HelloRequest, now memory.Instant) *HelloReply {
 			from++
 		}
 	}
-	if !r.Gap {
+	if !r.Gap && !mutant.On(mutant.NoJournal) {
 		for _, n := range j.noted[from:] {
 			r.Missed = append(r.Missed, n.Invalidation)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 // late reports whether an answer of a was in a memory there, and has expired since the request was sent.
@@ -39,6 +40,9 @@ func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, sent memo
 	}
 	if !a.Loaded {
 		c.count.fetchHits.Add(1)
+	}
+	if mutant.On(mutant.LeaseFromReceipt) {
+		sent = c.store.Now()
 	}
 	if a.TTL > 0 && c.cfg.MirrorTTL > 0 {
 		it.Fresh = after(sent, min(a.TTL, c.cfg.MirrorTTL))

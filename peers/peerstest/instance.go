@@ -161,6 +161,9 @@ func (f *Fleet) setViews(instances []*Instance, members []int) {
 	}
 }
 
+// placements keeps what place has computed, by the names of the members: it depends on nothing else, and takes its time.
+var placements sync.Map
+
 // place computes who owns what if members are there.
 func (f *Fleet) place(members []int) *placement {
 	ms := make([]ring.Member, len(members))
@@ -169,10 +172,16 @@ func (f *Fleet) place(members []int) *placement {
 		ms[j] = ring.Member{ID: f.instances[i].name}
 		number[ms[j].ID] = i
 	}
-	table, err := ring.New(ms...)
-	if err != nil {
-		panic(fmt.Sprintf("peerstest: %v", err))
+	key := fmt.Sprint(ms)
+	made, ok := placements.Load(key)
+	if !ok {
+		table, err := ring.New(ms...)
+		if err != nil {
+			panic(fmt.Sprintf("peerstest: %v", err))
+		}
+		made, _ = placements.LoadOrStore(key, table)
 	}
+	table := made.(*ring.Table)
 	p := &placement{table: table, index: make([]int, table.Len())}
 	for i := range p.index {
 		p.index[i] = number[table.Member(i).ID]

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 // ErrUnreachable is what errors.Is finds in the error of a call that got no answer: the instance
@@ -104,7 +105,7 @@ func (l *link) learning(ctx context.Context, m Message, run func(context.Context
 		known.Store(new(l.to.known()))
 		return err
 	})
-	if err == nil {
+	if err == nil && (m.Kind == KindHello || !mutant.On(mutant.NoViewOnAcks)) {
 		l.from.learn(*known.Load())
 	}
 	return err

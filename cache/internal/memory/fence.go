@@ -1,6 +1,10 @@
 package memory
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
+)
 
 // Bounds of what fences take. Past them they grow coarser, never weaker.
 const (
@@ -38,7 +42,7 @@ func (f *fence) held(now Instant) bool {
 // isSole reports whether id is the last fence that was raised, no other was under way then, and its hold is still on.
 func (f *fence) isSole(id uint64, now Instant) bool {
 	h, ok := f.hold(id)
-	return ok && f.sole == id && now < h.until
+	return ok && (f.sole == id || mutant.On(mutant.UnfencedStores)) && now < h.until
 }
 
 // hold returns the hold of id, if there is one.
@@ -211,7 +215,7 @@ func (s *Store[V]) Held(key string) bool {
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.heldLocked(hash, s.Now())
+	return sh.heldLocked(hash, s.Now()) && !mutant.On(mutant.PeeksDuringHold)
 }
 
 // Isolate has nothing of what is got stored or shared, and nothing be found, until Join is called.

@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
@@ -132,7 +133,7 @@ func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, star
 			return e.item, nil, false
 		}
 	}
-	if kind != Fill && sh.heldLocked(hash, now) {
+	if kind != Fill && sh.heldLocked(hash, now) && !mutant.On(mutant.JoinsDuringHold) {
 		// What comes from another instance during a hold may be old: it goes to
 		// the one who asked for it, and to nobody who asks later.
 		return nil, sh.aloneLocked(hash, start), true
@@ -191,7 +192,7 @@ func (s *Store[V]) land(f *Flight[V], item *Item[V]) {
 	var room int64
 	sh.mu.Lock()
 	// If f is detached, nothing is evicted for what it brought.
-	if f.joinable && s.wantedLocked(sh, f.Key, f.hash, item) {
+	if (f.joinable || mutant.On(mutant.NoGenerationCheck)) && s.wantedLocked(sh, f.Key, f.hash, item) {
 		sh.mu.Unlock()
 		if kept == nil {
 			copied := *item
@@ -200,7 +201,7 @@ func (s *Store[V]) land(f *Flight[V], item *Item[V]) {
 		room = s.reserveWanted(f.Key, f.hash, kept)
 		sh.mu.Lock()
 	}
-	if sh.landLocked(f) {
+	if sh.landLocked(f) || mutant.On(mutant.NoGenerationCheck) && !s.isolated.Load() {
 		if f.kind == Refetch {
 			sh.detachKindLocked(Fetch, f.Key, f.hash) // what it brings may be older
 		}

@@ -3,6 +3,8 @@ package memory
 import (
 	"maps"
 	"sync"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 // shard is the part of a Store that one lock guards.
@@ -46,7 +48,7 @@ func (sh *shard[V]) detachLocked(key string, hash uint64) {
 
 // detachKindLocked is detachLocked for one kind. sh.mu must be held.
 func (sh *shard[V]) detachKindLocked(kind Kind, key string, hash uint64) {
-	if f := sh.flights.get(kind, key, hash); f != nil {
+	if f := sh.flights.get(kind, key, hash); f != nil && !mutant.On(mutant.JoinsOlderFlights) {
 		sh.flights.remove(f)
 		sh.alone[f] = struct{}{}
 	}
@@ -70,7 +72,7 @@ func (sh *shard[V]) shrinkLocked() {
 
 // heldLocked reports whether a hold is on the key with that hash. sh.mu must be held.
 func (sh *shard[V]) heldLocked(hash uint64, now Instant) bool {
-	return sh.every.held(now) || sh.fences[hash].held(now)
+	return (sh.every.held(now) || sh.fences[hash].held(now)) && !mutant.On(mutant.NoHold)
 }
 
 // Usage is how a Store is doing.

@@ -1,0 +1,150 @@
+package peerstest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+)
+
+// promises are what has been promised of one key.
+type promises struct {
+	// mu guards what follows.
+	mu      sync.Mutex
+	floor   int // the oldest version that a Get that begins now may return
+	told    int // the newest version of which an invalidation returned nil, or said whom it did not reach
+	partial []partial
+}
+
+// A partial is an invalidation that did not reach everybody.
+type partial struct {
+	version int
+	begun   time.Time
+}
+
+func (p *promises) everybodys() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.told
+}
+
+// An observation is what is known before a Get.
+type observation struct {
+	n           *node
+	key         string
+	life        int64
+	listed      bool
+	begun       time.Time
+	floor       int
+	mirrorFloor int // of what comes from a mirror
+	trace       cache.Trace
+}
+
+func (w *world) observe(n *node, key string) *observation {
+	p := w.keys[key]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := &observation{n: n, key: key, life: n.life.Load(), listed: n.listed.Load(), begun: time.Now(), floor: p.floor}
+	for _, i := range p.partial {
+		if time.Since(i.begun) > cache.DefaultMirrorTTL {
+			o.mirrorFloor = max(o.mirrorFloor, i.version)
+		}
+	}
+	return o
+}
+
+// check checks what a Get returned.
+func (w *world) check(o *observation, value string, err error) {
+	if o.n.life.Load() != o.life || !o.listed || !o.n.listed.Load() {
+		return // it is on its way out, or was killed meanwhile: nothing is promised there
+	}
+	if err != nil {
+		if !errors.Is(err, context.DeadlineExceeded) || errors.As(err, new(*cache.RemoteError)) {
+			w.violation("G5: Get(%q) at %d, which began at %v: %v", o.key, o.n.index, o.begun.Sub(w.begun), err)
+		}
+		return
+	}
+	key, version, load := parseValue(value)
+	w.logf("%d has %s since %v: %s, %+v", o.n.index, o.key, o.begun.Sub(w.begun), value, o.trace)
+	switch {
+	case key != o.key:
+		w.violation("Get(%q) at %d returned %q", o.key, o.n.index, value)
+	case version < o.floor:
+		w.violation("G4: Get(%q) at %d, which began at %v, returned %q; version %d was promised; %+v", o.key, o.n.index, o.begun.Sub(w.begun), value, o.floor, o.trace)
+	case version < o.mirrorFloor && o.trace == (cache.Trace{}) && w.isMirror(o, value):
+		w.violation("G4: Get(%q) at %d, which began at %v, returned %q from a mirror; version %d is older than a MirrorTTL", o.key, o.n.index, o.begun.Sub(w.begun), value, o.mirrorFloor)
+	}
+	if age := o.begun.Sub(w.origin.endOf(load)); w.ttl > 0 && age > w.ttl+w.stale {
+		w.violation("G7: Get(%q) at %d, which began at %v, returned %q, which was %v old", o.key, o.n.index, o.begun.Sub(w.begun), value, age)
+	}
+}
+
+// isMirror reports whether a value was not loaded at the node that has it.
+func (w *world) isMirror(o *observation, value string) bool {
+	var by string
+	_, _ = fmt.Sscan(value, new(string), new(int), new(int), &by)
+	return by != fmt.Sprint(o.n.index, "/", o.life)
+}
+
+// invalidate writes a version of each key to the origin, invalidates, and notes what is promised.
+func (w *world) invalidate(n *node, keys []string, do func(values []string) error) {
+	life, listed := n.life.Load(), n.listed.Load()
+	versions := make([]int, len(keys))
+	values := make([]string, len(keys))
+	for i, key := range keys {
+		versions[i] = w.origin.write(key)
+		values[i] = w.origin.set(key, versions[i], fmt.Sprint(n.index, "/", life))
+	}
+	begun := time.Now()
+	err := do(values)
+	w.logf("%d has invalidated %v since %v, versions %d: %v", n.index, keys, begun.Sub(w.begun), versions, err)
+	if n.life.Load() != life || !listed {
+		return // nobody was told how it went
+	}
+	var ue *cache.UnreachedError
+	if err != nil && !errors.As(err, &ue) {
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, cache.ErrClosed) {
+			w.violation("G5: the invalidation of %v at %d: %v", keys, n.index, err)
+		}
+		return
+	}
+	for i, key := range keys {
+		p := w.keys[key]
+		p.mu.Lock()
+		p.told = max(p.told, versions[i])
+		if err == nil {
+			p.floor = max(p.floor, versions[i])
+		} else {
+			p.partial = append(p.partial, partial{versions[i], begun})
+		}
+		p.mu.Unlock()
+	}
+}
+
+// checkTime checks that a call returned when it had to.
+func (w *world) checkTime(ctx context.Context, begun time.Time) {
+	limit := begun.Add(2*simLoadTimeout + 10*time.Second)
+	if d, ok := ctx.Deadline(); ok {
+		limit = d
+	}
+	if late := time.Since(limit); late > time.Millisecond {
+		w.violation("G5: a call that began at %v returned %v late", begun.Sub(w.begun), late)
+	}
+}
+
+// checkCalm checks that each key was loaded once, if nothing has happened that could be a reason for more.
+func (w *world) checkCalm() {
+	if !w.kind.calm {
+		return
+	}
+	w.origin.mu.Lock()
+	defer w.origin.mu.Unlock()
+	for key, n := range w.origin.loads {
+		if n > 1 {
+			w.found = append(w.found, fmt.Sprintf("G1: %q was loaded %d times", key, n))
+		}
+	}
+}

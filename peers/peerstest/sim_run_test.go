@@ -1,0 +1,261 @@
+package peerstest_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+)
+
+// run lets things happen, heals all, and checks what is left.
+func (w *world) run() {
+	const length = 15 * time.Second
+	w.end = time.Now().Add(length)
+	var wg sync.WaitGroup
+	if !w.kind.calm {
+		wg.Go(w.events)
+	}
+	for _, i := range w.members {
+		for w.kind.calm && w.nodes[i].cache.Load().Stats().Joining {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	for caller := range 3 * len(w.nodes) {
+		rng := rand.New(rand.NewPCG(w.seed, uint64(caller+100)))
+		wg.Go(func() {
+			for time.Now().Before(w.end) {
+				time.Sleep(time.Duration(rng.IntN(1000)) * time.Millisecond)
+				if n := w.nodes[rng.IntN(len(w.nodes))]; n.cache.Load() != nil {
+					w.call(rng, n)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	w.checkCalm()
+	w.fleet.Heal()
+	w.healed()
+	for _, n := range w.nodes {
+		if n.cache.Load() != nil {
+			w.stop(n)
+		}
+	}
+	time.Sleep(time.Minute) // whatever is still on its way arrives
+}
+
+// events changes who is there, and who reaches whom.
+func (w *world) events() {
+	rng := rand.New(rand.NewPCG(w.seed, 7))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for time.Now().Before(w.end) {
+		time.Sleep(time.Duration(rng.IntN(1500)) * time.Millisecond)
+		own := rand.New(rand.NewPCG(rng.Uint64(), 0))
+		switch x := rng.IntN(200); {
+		case x < w.kind.joins:
+			wg.Go(func() { w.join(own) })
+		case x < w.kind.joins+w.kind.changes:
+			wg.Go(func() { w.lose(own) })
+		case x < w.kind.joins+w.kind.changes+w.kind.parts:
+			w.part(own)
+		}
+	}
+}
+
+// join starts an instance that does not run.
+func (w *world) join(rng *rand.Rand) {
+	w.mu.Lock()
+	var idle []*node
+	for _, n := range w.nodes {
+		if n.cache.Load() == nil && !slices.Contains(w.members, n.index) {
+			idle = append(idle, n)
+		}
+	}
+	if len(idle) == 0 {
+		w.mu.Unlock()
+		return
+	}
+	n := idle[rng.IntN(len(idle))]
+	w.members = append(w.members, n.index) // so that nobody else takes it
+	slices.Sort(w.members)
+	w.mu.Unlock()
+	w.change(rng, func(members []int) []int { return members })
+	w.fleet.Restart(n.index)
+	w.see(n)
+	w.start(n)
+}
+
+// lose takes a member away: it is killed, restarted, or leaves in good order.
+func (w *world) lose(rng *rand.Rand) {
+	w.mu.Lock()
+	var up []*node
+	for _, i := range w.members {
+		if n := w.nodes[i]; n.cache.Load() != nil && n.listed.Load() {
+			up = append(up, n)
+		}
+	}
+	if len(up) < 3 {
+		w.mu.Unlock()
+		return
+	}
+	n := up[rng.IntN(len(up))]
+	n.listed.Store(false)
+	w.mu.Unlock()
+	switch rng.IntN(3) {
+	case 0:
+		w.stop(n)
+		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
+		w.change(rng, func(members []int) []int { return without(members, n.index) })
+	case 1:
+		w.stop(n)
+		w.fleet.Restart(n.index)
+		w.see(n)
+		w.start(n)
+	default:
+		w.logf("%d leaves", n.index)
+		w.change(rng, func(members []int) []int { return without(members, n.index) })
+		time.Sleep(time.Duration(rng.IntN(10000)) * time.Millisecond)
+		w.stop(n)
+	}
+}
+
+// part cuts the fleet in two for a while.
+func (w *world) part(rng *rand.Rand) {
+	var group []int
+	for i := range w.nodes {
+		if rng.IntN(2) == 0 {
+			group = append(group, i)
+		}
+	}
+	w.logf("%v are cut off from the others", group)
+	w.fleet.Partition(group)
+	time.Sleep(time.Duration(rng.IntN(6000)) * time.Millisecond)
+	w.fleet.Heal()
+	w.logf("healed")
+}
+
+// call makes one random call at a node.
+func (w *world) call(rng *rand.Rand, n *node) {
+	c := n.cache.Load()
+	if c == nil {
+		return
+	}
+	ctx, cancel := context.Background(), context.CancelFunc(func() {})
+	if rng.IntN(4) == 0 {
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(rng.IntN(2000))*time.Millisecond)
+	}
+	defer cancel()
+	keys := []string{"a", "b", "c"}
+	key := keys[rng.IntN(len(keys))]
+	begun := time.Now()
+	defer func() { w.checkTime(ctx, begun) }()
+	op := rng.IntN(20)
+	if w.kind.calm {
+		op %= 14
+	}
+	switch {
+	case op < 12:
+		w.get(ctx, n, c, key)
+	case op < 14:
+		w.getMany(ctx, n, c, keys)
+	case op < 17:
+		w.invalidate(n, []string{key}, func([]string) error { return w.remove(ctx, c, n.index, key) })
+	case op < 19:
+		w.invalidate(n, []string{key}, func(values []string) error { return c.Set(ctx, key, cache.Entry[string]{Value: values[0]}) })
+	case rng.IntN(3) > 0:
+		w.invalidate(n, keys, func([]string) error { return c.Remove(ctx, keys...) })
+	default:
+		w.invalidate(n, keys, func([]string) error { return c.Clear(ctx) })
+	}
+}
+
+func (w *world) get(ctx context.Context, n *node, c *cache.Cache[string, string], key string) {
+	o := w.observe(n, key)
+	v, err := c.Get(cache.WithTrace(ctx, &o.trace), key)
+	w.check(o, v, err)
+}
+
+func (w *world) getMany(ctx context.Context, n *node, c *cache.Cache[string, string], keys []string) {
+	var os []*observation
+	for _, key := range keys {
+		os = append(os, w.observe(n, key))
+	}
+	values, err := c.GetMany(ctx, keys)
+	var many *cache.ManyError
+	if err != nil && !errors.As(err, &many) {
+		w.check(os[0], "", err)
+		return
+	}
+	for _, o := range os {
+		if v, ok := values[o.key]; ok {
+			w.check(o, v, nil)
+		} else {
+			w.check(o, "", many.Errors[o.key])
+		}
+	}
+}
+
+// removing are the Removes that are under way, for a fleet that coalesces them.
+type removing struct {
+	mu    sync.Mutex
+	calls map[string]*removal
+}
+
+type removal struct {
+	done chan struct{}
+	err  error
+}
+
+func (w *world) remove(ctx context.Context, c *cache.Cache[string, string], at int, key string) error {
+	if !w.broken.coalescesRemoves {
+		return c.Remove(ctx, key)
+	}
+	r := &w.removes
+	id := string(rune('0'+at)) + key
+	r.mu.Lock()
+	if call := r.calls[id]; call != nil {
+		r.mu.Unlock()
+		<-call.done
+		return call.err
+	}
+	if r.calls == nil {
+		r.calls = make(map[string]*removal)
+	}
+	call := &removal{done: make(chan struct{})}
+	r.calls[id] = call
+	r.mu.Unlock()
+	call.err = c.Remove(ctx, key)
+	r.mu.Lock()
+	delete(r.calls, id)
+	r.mu.Unlock()
+	close(call.done)
+	return call.err
+}
+
+// healed waits until everybody has had time to hear of everything, and then sees to it that all have.
+func (w *world) healed() {
+	for _, n := range w.nodes {
+		if n.cache.Load() != nil {
+			w.see(n)
+		}
+	}
+	time.Sleep(40 * time.Second)
+	for _, n := range w.nodes {
+		c := n.cache.Load()
+		if c == nil || !n.listed.Load() {
+			continue
+		}
+		for key, p := range w.keys {
+			o := w.observe(n, key)
+			o.floor, o.mirrorFloor = p.everybodys(), 0
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			v, err := c.Get(cache.WithTrace(ctx, &o.trace), key)
+			cancel()
+			w.check(o, v, err)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package peerstest_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	simRuns  = flag.Int("sim.runs", 200, "schedules of TestSim")
+	simSeed  = flag.Uint64("sim.seed", 0, "run the one schedule of TestSim with this seed, and log it")
+	simWorld = flag.String("sim.world", "", "kinds of schedules for TestSim, with commas between: "+strings.Join(worldNames(), ", ")+" (default all)")
+)
+
+// TestSim runs random schedules of calls, changes of membership and faults over a fleet of three to seven instances, in fake time, and
+// checks of everything that is observed what the guarantees promise:
+//
+//   - G1: where nothing changes, each key is loaded once.
+//   - G4: a Get that begins after an invalidation returned nil returns nothing older; after one that did not reach everybody,
+//     nothing older that another instance owned and that was fetched more than a MirrorTTL ago; and when all is healed, everybody hears of it.
+//   - G5: each call returns by its context, or the library's own limits, and no Get fails while the origin can be asked.
+//   - G7: nothing is served that is older than TTL + Stale.
+//
+// The kind of schedule is a part of the seed. Replay one that fails, or run many:
+//
+//	go test ./peers/peerstest -run 'TestSim$' -sim.seed 42
+//	go test ./peers/peerstest -run 'TestSim$' -sim.runs 10000000
+func TestSim(t *testing.T) {
+	if *simSeed != 0 {
+		for _, v := range simulate(t, *simSeed, faults{}, true) {
+			t.Error(v)
+		}
+		return
+	}
+	for range *simRuns {
+		seed := newSeed()
+		if found := simulate(t, seed, faults{}, false); len(found) > 0 {
+			t.Fatalf("%s\n\nreplay with: go test ./peers/peerstest -run 'TestSim$' -sim.seed %d", strings.Join(found, "\n"), seed)
+		}
+	}
+}
+
+// newSeed returns a seed of one of the kinds that -sim.world names.
+func newSeed() uint64 {
+	for {
+		seed := rand.Uint64() | 1
+		if *simWorld == "" || strings.Contains(","+*simWorld+",", ","+kindOf(seed).name+",") {
+			return seed
+		}
+	}
+}
+
+// simulate runs one schedule, and returns what broke a promise.
+func simulate(t *testing.T, seed uint64, broken faults, log bool) (found []string) {
+	t.Helper()
+	if log {
+		t.Logf("seed %d: %s", seed, kindOf(seed).name)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, seed, broken)
+		w.log = log
+		w.run()
+		found = w.found
+		for i, v := range found {
+			found[i] = fmt.Sprintf("%s (%s)", v, w.kind.name)
+		}
+	})
+	return found
+}
+
+// A kind says what may happen in a schedule. Some mistakes show only where messages are slow in the wrong place, so each
+// has a kind that is made for it.
+type kind struct {
+	name      string
+	calm      bool // nobody comes, leaves or invalidates
+	joins     int  // joins, in tenths of what is even
+	changes   int  // all other changes of membership, likewise
+	parts     int  // partitions, likewise
+	slowHello bool // messages to those who join take long
+	slowLoads bool
+	slowGets  bool // answers take long
+	noTTL     bool
+	lag       time.Duration // until an instance hears of a change, at most
+}
+
+var kinds = []kind{
+	{name: "even", joins: 10, changes: 10, parts: 10, lag: 2 * time.Second},
+	{name: "calm", calm: true, noTTL: true, lag: time.Second},
+	{name: "joiner", joins: 60, changes: 3, slowHello: true, lag: 4 * time.Second},
+	{name: "slow-loads", joins: 20, changes: 10, slowLoads: true, noTTL: true, lag: time.Second},
+	{name: "slow-gets", joins: 5, changes: 5, parts: 10, slowGets: true, noTTL: true, lag: time.Second},
+	{name: "leavers", joins: 20, changes: 60, parts: 10, noTTL: true, lag: 6 * time.Second},
+	{name: "partitions", joins: 5, changes: 5, parts: 60, noTTL: true, lag: 2 * time.Second},
+	{name: "stable", noTTL: true, slowLoads: true, lag: time.Second},
+}
+
+func worldNames() []string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.name
+	}
+	return names
+}
+
+// kindOf returns the kind of the schedule with that seed.
+func kindOf(seed uint64) kind { return kinds[(seed>>8)%uint64(len(kinds))] }

@@ -1,0 +1,276 @@
+package peerstest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/peerstest"
+)
+
+// faults are ways to build the fleet wrong that are not mutants of the library's own code.
+type faults struct {
+	coalescesRemoves bool // a Remove joins one of the same key that is under way
+	forwards         bool // a server asks the owner for what it does not own
+	skewedClocks     bool // expiry is a time of day, and clocks differ
+}
+
+// A world is a fleet, its origin, and what has been promised.
+type world struct {
+	t      *testing.T
+	kind   kind
+	seed   uint64
+	broken faults
+	log    bool
+	begun  time.Time
+	fleet  *peerstest.Fleet
+	origin *simOrigin
+	nodes  []*node
+	keys   map[string]*promises
+	end    time.Time // of what happens by chance
+
+	ttl, stale time.Duration
+	slow       time.Duration // of a message, at most
+	removes    removing
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	members []int // in ascending order
+	found   []string
+}
+
+// A node is an instance, in one life after the other.
+type node struct {
+	index  int
+	cache  atomic.Pointer[cache.Cache[string, string]] // nil while it does not run
+	listed atomic.Bool                                 // it is a member, and not on its way out
+	life   atomic.Int64
+}
+
+func newWorld(t *testing.T, seed uint64, broken faults) *world {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	w := &world{
+		t: t, kind: kindOf(seed), seed: seed, broken: broken, begun: time.Now(),
+		keys:   map[string]*promises{"a": {}, "b": {}, "c": {}},
+		origin: newSimOrigin(),
+		slow:   time.Duration(1+rng.IntN(200)) * time.Millisecond,
+	}
+	w.ttl = time.Duration(2+rng.IntN(8)) * time.Second
+	w.stale = time.Duration(rng.IntN(3)) * time.Second
+	if w.kind.noTTL {
+		w.ttl, w.stale = 0, 0
+	}
+	running := 3 + rng.IntN(3)
+	w.fleet = peerstest.NewFleet(running + 2) // the last ones come later
+	w.fleet.SetDetection(time.Duration(200+rng.IntN(1500)) * time.Millisecond)
+	w.fleet.SetWindow(time.Duration(20+rng.IntN(40)) * time.Second)
+	w.origin.takes = time.Duration(rng.IntN(300)) * time.Millisecond
+	if w.kind.slowLoads {
+		w.origin.takes = time.Duration(rng.IntN(4000)) * time.Millisecond
+	}
+	for i := range w.fleet.Len() {
+		w.nodes = append(w.nodes, &node{index: i})
+		if i < running {
+			w.members = append(w.members, i)
+		} else {
+			w.fleet.Stop(i)
+		}
+	}
+	w.fleet.SetViewAll(w.members...)
+	w.setFaults(rng)
+	for _, i := range w.members {
+		w.start(w.nodes[i])
+	}
+	return w
+}
+
+// setFaults gives each link its speed.
+func (w *world) setFaults(rng *rand.Rand) {
+	n := w.fleet.Len()
+	for from := range n {
+		for to := range n {
+			if from == to {
+				continue
+			}
+			replies := w.slow * time.Duration(rng.IntN(4))
+			if w.kind.slowGets {
+				replies = time.Duration(rng.IntN(4000)) * time.Millisecond
+			}
+			requests := w.slow * time.Duration(rng.IntN(4))
+			if w.kind.slowHello && (to >= n-2 || from >= n-2) {
+				requests += time.Duration(rng.IntN(1500)) * time.Millisecond
+			}
+			w.fleet.SetFaults(from, to, peerstest.Faults{
+				// No invalidation takes no time: so who has written has called before another's call returns.
+				RequestDelay:      peerstest.DelayBetween(rng.Uint64(), time.Millisecond, time.Millisecond+requests),
+				ReplyDelay:        peerstest.DelayBetween(rng.Uint64(), 0, replies),
+				DuplicateRequests: rng.IntN(4) == 0,
+				DuplicateReplies:  rng.IntN(4) == 0,
+			})
+		}
+	}
+}
+
+// start begins a life of a node, which runs in the fleet.
+func (w *world) start(n *node) {
+	life := n.life.Add(1)
+	var p cache.Peers = w.fleet.Instance(n.index)
+	if w.broken.skewedClocks {
+		p = &skewed{Peers: p, by: time.Duration(n.index) * 5 * time.Second}
+	}
+	if w.broken.forwards {
+		p = &forwarding{Peers: p}
+	}
+	c, err := cache.New(cache.Config[string, string]{
+		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, LoadTimeout: simLoadTimeout,
+		Load: func(ctx context.Context, key string) (cache.Entry[string], error) {
+			v, err := w.origin.load(ctx, fmt.Sprint(n.index, "/", life), key)
+			return cache.Entry[string]{Value: v}, err
+		},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n.cache.Store(c)
+	n.listed.Store(true)
+	w.logf("%d begins life %d", n.index, life)
+}
+
+const simLoadTimeout = 20 * time.Second
+
+// stop ends a life of a node, as SIGKILL does.
+func (w *world) stop(n *node) {
+	n.listed.Store(false)
+	n.life.Add(1)
+	w.fleet.Stop(n.index)
+	if c := n.cache.Swap(nil); c != nil {
+		c.Close()
+	}
+	w.logf("%d is dead", n.index)
+}
+
+// change makes members the members. Each instance hears of it by and by.
+func (w *world) change(rng *rand.Rand, change func(members []int) []int) {
+	w.mu.Lock()
+	w.members = change(slices.Clone(w.members))
+	slices.Sort(w.members)
+	w.mu.Unlock()
+	for _, n := range w.nodes {
+		lag := time.Duration(rng.Int64N(int64(w.kind.lag)))
+		time.AfterFunc(lag, func() {
+			if n.cache.Load() != nil {
+				w.see(n)
+			}
+		})
+	}
+}
+
+// see makes the members of this moment the view of a node.
+func (w *world) see(n *node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logf("%d sees %v", n.index, w.members)
+	w.fleet.SetView(n.index, w.members...)
+}
+
+func without(members []int, i int) []int {
+	return slices.DeleteFunc(members, func(m int) bool { return m == i })
+}
+
+// violation notes that a promise was broken.
+func (w *world) violation(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.found = append(w.found, fmt.Sprintf("at %v: %s", time.Since(w.begun), fmt.Sprintf(format, args...)))
+}
+
+func (w *world) logf(format string, args ...any) {
+	if w.log {
+		w.t.Logf("%12v %s", time.Since(w.begun), fmt.Sprintf(format, args...))
+	}
+}
+
+// simOrigin has a version of each key. Its values name the key, the version, and the load.
+type simOrigin struct {
+	takes time.Duration
+
+	// mu guards what follows.
+	mu       sync.Mutex
+	versions map[string]int
+	running  map[string]int
+	loads    map[string]int // that were not cancelled, and how many ran beside another one
+	ended    []time.Time    // of a load, by its number
+}
+
+func newSimOrigin() *simOrigin {
+	return &simOrigin{versions: make(map[string]int), running: make(map[string]int), loads: make(map[string]int)}
+}
+
+var errOrigin = errors.New("the origin fails")
+
+// load reads the version first, and takes its time afterwards: so it is as old as it can be when it is returned.
+func (o *simOrigin) load(ctx context.Context, by, key string) (string, error) {
+	o.mu.Lock()
+	if o.running[key]++; o.running[key] > 1 {
+		o.loads[key]++
+	}
+	version := o.versions[key]
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.running[key]--
+	}()
+	select {
+	case <-time.After(o.takes):
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.loads[key]++
+	o.ended = append(o.ended, time.Now())
+	return formatValue(key, version, len(o.ended)-1, by), nil
+}
+
+func formatValue(key string, version, load int, by string) string {
+	return fmt.Sprintf("%s %d %d %s", key, version, load, by)
+}
+
+// write makes a new version of key.
+func (o *simOrigin) write(key string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.versions[key]++
+	return o.versions[key]
+}
+
+// set is what a Set of the newest version of key gives.
+func (o *simOrigin) set(key string, version int, by string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = append(o.ended, time.Now())
+	return formatValue(key, version, len(o.ended)-1, by)
+}
+
+// endOf returns when a load ended.
+func (o *simOrigin) endOf(load int) time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ended[load]
+}
+
+func parseValue(value string) (key string, version, load int) {
+	var by string
+	if _, err := fmt.Sscan(value, &key, &version, &load, &by); err != nil {
+		return "", -1, 0
+	}
+	return key, version, load
+}
