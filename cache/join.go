@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// helloTimeout bounds one hello. An instance that does not answer in that time is not waited for.
-	helloTimeout = 2 * time.Second
+	// joinTimeout bounds one hello of an instance that joins. One that does not answer in that time is not waited for: it
+	// hears of this instance from others, or by a later hello, which is bounded by helloTimeout.
+	joinTimeout  = 2 * time.Second
+	helloTimeout = 5 * time.Second
 
 	// joinPatience is how long a Get waits for this instance to have joined. After that it gets a value of its own.
 	joinPatience = 250 * time.Millisecond
@@ -79,7 +81,7 @@ func (c *Cache[K, V]) join() {
 			for _, p := range fresh {
 				met[p] = true
 			}
-			c.hello(fresh)
+			c.hello(fresh, joinTimeout)
 		}
 		m.mu.Lock()
 		if m.joins--; m.joins == 0 {
@@ -118,7 +120,7 @@ func (c *Cache[K, V]) meet(peers []Peer) {
 		return
 	}
 	c.company.start(func() {
-		c.hello(peers)
+		c.hello(peers, helloTimeout)
 		c.beatLater()
 	})
 }
@@ -172,7 +174,7 @@ func (c *Cache[K, V]) beatTime() time.Duration {
 
 func (c *Cache[K, V]) beatNow() {
 	others := c.cfg.Peers.Others()
-	c.hello(others)
+	c.hello(others, helloTimeout)
 	m := &c.company
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -185,14 +187,14 @@ func (c *Cache[K, V]) beatNow() {
 }
 
 // hello says hello to peers, and does what they say. It returns when all have answered, or their time is up.
-func (c *Cache[K, V]) hello(peers []Peer) {
+func (c *Cache[K, V]) hello(peers []Peer, timeout time.Duration) {
 	turns := make(chan struct{}, maxHellos)
 	var wg sync.WaitGroup
 	for _, p := range peers {
 		turns <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-turns }()
-			ctx, cancel := context.WithTimeout(c.closing, helloTimeout)
+			ctx, cancel := context.WithTimeout(c.closing, timeout)
 			defer cancel()
 			req := c.company.ask(p, c.store.Now())
 			req.Cache = c.cfg.Name
@@ -202,7 +204,7 @@ func (c *Cache[K, V]) hello(peers []Peer) {
 				return
 			}
 			c.heed(p, r)
-			c.pay(ctx, p)
+			c.pay(p)
 		})
 	}
 	wg.Wait()
@@ -269,26 +271,35 @@ func (c *Cache[K, V]) owe(p Peer, i Invalidation) {
 	}
 }
 
-// pay sends p what it is owed.
-func (c *Cache[K, V]) pay(ctx context.Context, p Peer) {
+// pay sends p what it is owed, all at the same time: it may be far away.
+func (c *Cache[K, V]) pay(p Peer) {
 	m := &c.company
-	for {
-		m.mu.Lock()
-		if len(m.owed[p]) == 0 {
-			delete(m.owed, p)
-			m.mu.Unlock()
-			return
-		}
-		i := m.owed[p][0]
-		m.mu.Unlock()
-		err := p.Fence(ctx, &FenceRequest{Cache: c.cfg.Name, ID: i.ID, Keys: i.Keys, All: i.All})
-		if err != nil && !errors.Is(err, ErrUnknownCache) {
-			return
-		}
-		m.mu.Lock()
-		if owed := m.owed[p]; len(owed) > 0 && owed[0].ID == i.ID { // else it has become too many
-			m.owed[p] = owed[1:]
-		}
-		m.mu.Unlock()
+	m.mu.Lock()
+	owed := slices.Clone(m.owed[p])
+	m.mu.Unlock()
+	if len(owed) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.closing, invalidateTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, i := range owed {
+		wg.Go(func() {
+			err := p.Fence(ctx, &FenceRequest{Cache: c.cfg.Name, ID: i.ID, Keys: i.Keys, All: i.All})
+			if err == nil || errors.Is(err, ErrUnknownCache) {
+				m.paid(p, i.ID)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// paid notes that p has been told of an invalidation.
+func (m *company) paid(p Peer, id uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.owed[p] = slices.DeleteFunc(m.owed[p], func(i Invalidation) bool { return i.ID == id })
+	if len(m.owed[p]) == 0 {
+		delete(m.owed, p)
 	}
 }

@@ -25,14 +25,17 @@ var (
 //   - G5: each call returns by its context, or the library's own limits, and no Get fails while the origin can be asked.
 //   - G7: nothing is served that is older than TTL + Stale.
 //
-// The kind of schedule is a part of the seed. Replay one that fails, or run many:
+// The kind of schedule is a part of the seed. Replay one that fails, or run many. A replay has the same calls, delays and faults, at the same
+// times; but what happens at one instant may come in another order, so it is tried -sim.runs times:
 //
 //	go test ./peers/peerstest -run 'TestSim$' -sim.seed 42
 //	go test ./peers/peerstest -run 'TestSim$' -sim.runs 10000000
 func TestSim(t *testing.T) {
 	if *simSeed != 0 {
-		for _, v := range simulate(t, *simSeed, faults{}, true) {
-			t.Error(v)
+		for run := range *simRuns {
+			if found := simulate(t, *simSeed, faults{}, true); len(found) > 0 {
+				t.Fatalf("at try %d:\n%s", run+1, strings.Join(found, "\n"))
+			}
 		}
 		return
 	}
@@ -57,14 +60,13 @@ func newSeed() uint64 {
 // simulate runs one schedule, and returns what broke a promise.
 func simulate(t *testing.T, seed uint64, broken faults, log bool) (found []string) {
 	t.Helper()
-	if log {
-		t.Logf("seed %d: %s", seed, kindOf(seed).name)
-	}
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, seed, broken)
-		w.log = log
+		w := newWorld(t, seed, broken, log)
 		w.run()
 		found = w.found
+		if log && len(found) > 0 {
+			t.Logf("seed %d: %s\n%s", seed, kindOf(seed).name, strings.Join(w.lines, "\n"))
+		}
 		for i, v := range found {
 			found[i] = fmt.Sprintf("%s (%s)", v, w.kind.name)
 		}

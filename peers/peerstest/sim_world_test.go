@@ -40,7 +40,10 @@ type world struct {
 	slow       time.Duration // of a message, at most
 	removes    removing
 
-	// mu guards what follows.
+	logMu sync.Mutex
+	lines []string // guarded by logMu
+
+	// mu guards what follows. It is taken before logMu.
 	mu      sync.Mutex
 	members []int // in ascending order
 	found   []string
@@ -54,10 +57,10 @@ type node struct {
 	life   atomic.Int64
 }
 
-func newWorld(t *testing.T, seed uint64, broken faults) *world {
+func newWorld(t *testing.T, seed uint64, broken faults, log bool) *world {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	w := &world{
-		t: t, kind: kindOf(seed), seed: seed, broken: broken, begun: time.Now(),
+		t: t, kind: kindOf(seed), seed: seed, broken: broken, log: log, begun: time.Now(),
 		keys:   map[string]*promises{"a": {}, "b": {}, "c": {}},
 		origin: newSimOrigin(),
 		slow:   time.Duration(1+rng.IntN(200)) * time.Millisecond,
@@ -85,6 +88,12 @@ func newWorld(t *testing.T, seed uint64, broken faults) *world {
 	}
 	w.fleet.SetViewAll(w.members...)
 	w.setFaults(rng)
+	if log {
+		w.fleet.Intercept(func(_ context.Context, m peerstest.Message) error {
+			w.logf("    %v", m)
+			return nil
+		})
+	}
 	for _, i := range w.members {
 		w.start(w.nodes[i])
 	}
@@ -193,7 +202,9 @@ func (w *world) violation(format string, args ...any) {
 
 func (w *world) logf(format string, args ...any) {
 	if w.log {
-		w.t.Logf("%12v %s", time.Since(w.begun), fmt.Sprintf(format, args...))
+		w.logMu.Lock()
+		defer w.logMu.Unlock()
+		w.lines = append(w.lines, fmt.Sprintf("%12v %s", time.Since(w.begun), fmt.Sprintf(format, args...)))
 	}
 }
 
