@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
 	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
@@ -298,7 +299,10 @@ func (f *raised[K, V]) release() error {
 }
 
 // fence does what a FenceRequest asks for, on this instance.
-func (c *Cache[K, V]) fence(req *FenceRequest) {
+func (c *Cache[K, V]) fence(req *FenceRequest) { c.fenceBy(req, c.store.Fence) }
+
+// fenceBy is fence, by a method of the store for its keys.
+func (c *Cache[K, V]) fenceBy(req *FenceRequest, fenceKeys func(id uint64, until memory.Instant, keys ...string)) {
 	now := c.store.Now()
 	until := after(now, min(req.Hold, maxHold))
 	if c.journal != nil {
@@ -308,7 +312,7 @@ func (c *Cache[K, V]) fence(req *FenceRequest) {
 		c.store.FenceAll(req.ID, until)
 		return
 	}
-	c.store.Fence(req.ID, until, req.Keys...)
+	fenceKeys(req.ID, until, req.Keys...)
 }
 
 var (

@@ -231,7 +231,7 @@ func (m *company) doubt(p Peer) {
 // heed does what p's reply says.
 func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
 	for i := range r.Holds {
-		c.fence(&r.Holds[i])
+		c.fenceBy(&r.Holds[i], c.store.Hold)
 	}
 	m := &c.company
 	if r.Gap {

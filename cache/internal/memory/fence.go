@@ -61,19 +61,21 @@ func (f *fence) hold(id uint64) (hold, bool) {
 // other hold on the key than those of this fence.
 func (f *fence) raise(id uint64, until, now Instant, alone bool) {
 	kept := f.holds[:0]
-	raised := now
+	raised, twice := now, false
 	var last Instant
 	for _, h := range f.holds {
 		if h.id == id {
-			raised = h.raised // it came twice
+			raised, twice = h.raised, true
 		} else if now < h.until {
 			kept = append(kept, h)
 			last = max(last, h.until)
 		}
 	}
-	f.sole = 0
-	if alone && len(kept) == 0 {
-		f.sole = id
+	if !twice { // else another one may have come and gone meanwhile
+		f.sole = 0
+		if alone && len(kept) == 0 {
+			f.sole = id
+		}
 	}
 	if len(kept) >= maxHolds {
 		// One that nobody can release stands for them all.
@@ -96,11 +98,19 @@ func (f *fence) release(id uint64) bool {
 // is private to the one who asked. id is not 0.
 func (s *Store[V]) Fence(id uint64, until Instant, keys ...string) {
 	for _, key := range keys {
-		s.fenceKey(id, until, key)
+		s.fenceKey(id, until, key, true)
 	}
 }
 
-func (s *Store[V]) fenceKey(id uint64, until Instant, key string) {
+// Hold is Fence for one that this instance hears of from others: nothing is stored under it.
+func (s *Store[V]) Hold(id uint64, until Instant, keys ...string) {
+	for _, key := range keys {
+		s.fenceKey(id, until, key, false)
+	}
+}
+
+// fenceKey is Fence for one key. With storable, a PutFenced may follow.
+func (s *Store[V]) fenceKey(id uint64, until Instant, key string, storable bool) {
 	now := s.Now()
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
@@ -128,7 +138,7 @@ func (s *Store[V]) fenceKey(id uint64, until Instant, key string) {
 		f = new(fence)
 		sh.fences[hash] = f
 	}
-	f.raise(id, until, now, !sh.every.held(now))
+	f.raise(id, until, now, storable && !sh.every.held(now))
 }
 
 // dropFencesLocked forgets the fences whose holds are over. sh.mu must be held.
