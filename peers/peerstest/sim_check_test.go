@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +15,33 @@ import (
 type promises struct {
 	// mu guards what follows.
 	mu      sync.Mutex
-	floor   int // the oldest version that a Get that begins now may return
+	floors  []floor
 	told    int // the newest version of which an invalidation returned nil, or said whom it did not reach
 	partial []partial
+}
+
+// A floor is an invalidation that returned nil: a Get that begins now returns nothing older.
+type floor struct {
+	version int
+	// strangers are lives that nobody knew whom the invalidation reached, since they were cut off from all of them as long as they
+	// lasted. Nothing is promised there.
+	strangers []life
+}
+
+type life struct {
+	index int
+	life  int64
+}
+
+// floorAt returns the oldest version that a Get at l may return. p.mu must be held.
+func (p *promises) floorAt(l life) int {
+	oldest := 0
+	for i := range p.floors {
+		if f := &p.floors[i]; f.version > oldest && !slices.Contains(f.strangers, l) {
+			oldest = f.version
+		}
+	}
+	return oldest
 }
 
 // A partial is an invalidation that did not reach everybody.
@@ -47,7 +72,8 @@ func (w *world) observe(n *node, key string) *observation {
 	p := w.keys[key]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	o := &observation{n: n, key: key, life: n.life.Load(), listed: n.listed.Load(), begun: time.Now(), floor: p.floor}
+	o := &observation{n: n, key: key, life: n.life.Load(), listed: n.listed.Load(), begun: time.Now()}
+	o.floor = p.floorAt(life{n.index, o.life})
 	for _, i := range p.partial {
 		if time.Since(i.begun) > cache.DefaultMirrorTTL {
 			o.mirrorFloor = max(o.mirrorFloor, i.version)
@@ -99,7 +125,9 @@ func (w *world) invalidate(n *node, keys []string, do func(values []string) erro
 		values[i] = w.origin.set(key, versions[i], fmt.Sprint(n.index, "/", life))
 	}
 	begun := time.Now()
+	known := w.fleet.Instance(n.index).Others()
 	err := do(values)
+	strangers := w.strangers(n, known)
 	w.logf("%d has invalidated %v since %v, versions %d: %v", n.index, keys, begun.Sub(w.begun), versions, err)
 	if n.life.Load() != life || !listed {
 		return // nobody was told how it went
@@ -116,12 +144,28 @@ func (w *world) invalidate(n *node, keys []string, do func(values []string) erro
 		p.mu.Lock()
 		p.told = max(p.told, versions[i])
 		if err == nil {
-			p.floor = max(p.floor, versions[i])
+			p.floors = append(p.floors, floor{versions[i], strangers})
 		} else {
 			p.partial = append(p.partial, partial{versions[i], begun})
 		}
 		p.mu.Unlock()
 	}
+}
+
+// strangers returns the lives that the caller of an invalidation need not have reached: it did not know them, and the fleet
+// has been cut in two since they began.
+func (w *world) strangers(caller *node, known []cache.Peer) (strangers []life) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.nodes {
+		if n == caller || n.cache.Load() == nil || slices.Contains(known, w.fleet.Instance(caller.index).Peer(n.index)) {
+			continue
+		}
+		if w.cuts > 0 || w.healedAt.After(n.begun) {
+			strangers = append(strangers, life{n.index, n.life.Load()})
+		}
+	}
+	return strangers
 }
 
 // checkTime checks that a call returned when it had to.

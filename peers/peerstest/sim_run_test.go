@@ -132,9 +132,16 @@ func (w *world) part(rng *rand.Rand) {
 		}
 	}
 	w.logf("%v are cut off from the others", group)
+	w.mu.Lock()
+	w.cuts++
 	w.fleet.Partition(group)
+	w.mu.Unlock()
 	time.Sleep(time.Duration(rng.IntN(6000)) * time.Millisecond)
+	w.mu.Lock()
+	w.cuts--
+	w.healedAt = time.Now()
 	w.fleet.Heal()
+	w.mu.Unlock()
 	w.logf("healed")
 }
 
@@ -251,7 +258,7 @@ func (w *world) healed() {
 		}
 		for key, p := range w.keys {
 			o := w.observe(n, key)
-			o.floor, o.mirrorFloor = p.everybodys(), 0
+			o.floor, o.mirrorFloor = p.everybodys(), 0 // strangers, too
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			v, err := c.Get(cache.WithTrace(ctx, &o.trace), key)
 			cancel()

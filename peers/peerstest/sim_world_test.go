@@ -44,9 +44,11 @@ type world struct {
 	lines []string // guarded by logMu
 
 	// mu guards what follows. It is taken before logMu.
-	mu      sync.Mutex
-	members []int // in ascending order
-	found   []string
+	mu       sync.Mutex
+	members  []int // in ascending order
+	found    []string
+	cuts     int       // partitions that are on
+	healedAt time.Time // the last time that there was none any more
 }
 
 // A node is an instance, in one life after the other.
@@ -55,6 +57,7 @@ type node struct {
 	cache  atomic.Pointer[cache.Cache[string, string]] // nil while it does not run
 	listed atomic.Bool                                 // it is a member, and not on its way out
 	life   atomic.Int64
+	begun  time.Time // of the life; guarded by the world's mu
 }
 
 func newWorld(t *testing.T, seed uint64, broken faults, log bool) *world {
@@ -130,6 +133,9 @@ func (w *world) setFaults(rng *rand.Rand) {
 // start begins a life of a node, which runs in the fleet.
 func (w *world) start(n *node) {
 	life := n.life.Add(1)
+	w.mu.Lock()
+	n.begun = time.Now()
+	w.mu.Unlock()
 	var p cache.Peers = w.fleet.Instance(n.index)
 	if w.broken.skewedClocks {
 		p = &skewed{Peers: p, by: time.Duration(n.index) * 5 * time.Second}
