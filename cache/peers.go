@@ -46,7 +46,8 @@ type Peers interface {
 	// others said they know, see Peer. The caller must not change the slice.
 	Others() []Peer
 
-	// Left reports whether p, which is one of Others, is not in the current view.
+	// Left reports whether p, which is one of Others, left the view, and nothing was heard of a new life of it since. Others that are
+	// not in the view are on their way into it.
 	Left(p Peer) bool
 
 	// Forget has Former yield the instances with these addresses no more, and Others only while they are in the

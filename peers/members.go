@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers/ring"
@@ -61,14 +62,14 @@ func (p *Pool) replace() (came []cache.Peer, moved bool, err error) {
 	former := old.former
 	until := p.now() + p.viewWindow
 	if moved = old.table.Epoch() != table.Epoch(); moved {
-		for url := range old.peers {
-			met[url] = until
+		for url, pr := range old.peers {
+			met[url] = pr.leftAt(until)
 		}
 		former = slices.Insert(slices.Clone(former), 0, p.formerView(old, placed, until))
 		p.log.Info("peers: new view", "members", table.Len(), "epoch", hexEpoch(table.Epoch()))
 	}
 	for _, url := range leaving {
-		met[url] = until
+		met[url] = p.peerAt(url).leftAt(until)
 	}
 	v := p.newView(table, former[:min(len(former), maxFormer)], met)
 	p.view.Store(v)
@@ -85,6 +86,15 @@ func (p *Pool) replace() (came []cache.Peer, moved bool, err error) {
 		}
 	}
 	return came, moved, nil
+}
+
+// leftAt returns what is remembered of a member that leaves, until then.
+func (p *peer) leftAt(until time.Duration) stranger {
+	s := stranger{until: until, left: true}
+	if id := p.instance.Load(); id != nil {
+		s.instance = *id
+	}
+	return s
 }
 
 // check checks members, and returns them with their URLs normalised.

@@ -18,11 +18,13 @@ type peer struct {
 	pool   *Pool
 	url    string
 	health health
-	link   atomic.Pointer[link] // for new calls; nil if there is none
-	way    way
-	slots  chan struct{} // one element for each Get by POST under way
-	urgent chan struct{} // one element for each POST under way that is no Get: loads must not hold it up
-	epochs epochs
+	// instance is that which asked this one something last.
+	instance atomic.Pointer[instanceID]
+	link     atomic.Pointer[link] // for new calls; nil if there is none
+	way      way
+	slots    chan struct{} // one element for each Get by POST under way
+	urgent   chan struct{} // one element for each POST under way that is no Get: loads must not hold it up
+	epochs   epochs
 
 	// grant is the challenge to sign the next request with, nil if there is none. Each is
 	// replaced by the first reply that brings a newer one.

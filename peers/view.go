@@ -27,14 +27,14 @@ const (
 // A view is who is there, and who owns what. It is immutable, and replaced under the Pool's setMu.
 type view struct {
 	table  *ring.Table
-	byRank []cache.Peer             // by the table's indexes; nil for this instance
-	peers  map[string]*peer         // members
-	former []formerView             // the latest first
-	met    map[string]time.Duration // until when those are known that are no members, by the Pool's clock
-	others []cache.Peer             // members, and those that were met
-	digest uint64                   // stands for others and this instance
-	away   map[string]instanceID    // members that said that they leave, by URL
-	stale  time.Duration            // when something of this is over; 0: never
+	byRank []cache.Peer          // by the table's indexes; nil for this instance
+	peers  map[string]*peer      // members
+	former []formerView          // the latest first
+	met    map[string]stranger   // those that are known and no members, by URL
+	others []cache.Peer          // members, and those that were met
+	digest uint64                // stands for others and this instance
+	away   map[string]instanceID // members that said that they leave, by URL
+	stale  time.Duration         // when something of this is over; 0: never
 }
 
 // A formerView is one that a Pool had before.
@@ -43,6 +43,14 @@ type formerView struct {
 	peers map[string]*peer          // its members
 	gone  map[string]bool           // are not to be asked
 	until time.Duration
+}
+
+// A stranger is an instance that is known and no member.
+type stranger struct {
+	until    time.Duration // by the Pool's clock
+	left     bool          // it was a member: if it cannot be reached, it is gone
+	heard    bool          // it has asked this instance something since
+	instance instanceID    // that left; zero if it is not known
 }
 
 // formerView returns what is remembered of old. An instance that was alone comes to a fleet in which the others owned
@@ -74,10 +82,10 @@ func (p *Pool) formerView(old *view, placed []ring.Member, until time.Duration) 
 func (v *view) owner(slot int) cache.Peer { return v.byRank[v.table.OwnerOfSlot(slot)] }
 
 // newView makes a view. setMu must be held, or the Pool not be shared yet.
-func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]time.Duration) *view {
+func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]stranger) *view {
 	v := &view{
 		table: table, byRank: p.ranks(table), former: former,
-		peers: make(map[string]*peer, table.Len()), met: make(map[string]time.Duration, len(met)),
+		peers: make(map[string]*peer, table.Len()), met: make(map[string]stranger, len(met)),
 		digest: xxhash.Sum64String(p.self), away: maps.Clone(p.announced),
 	}
 	sooner := func(t time.Duration) {
@@ -91,11 +99,11 @@ func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]ti
 			v.others = append(v.others, pr)
 		}
 	}
-	for url, until := range met {
-		if v.peers[url] == nil && until > p.now() {
-			v.met[url] = until
+	for url, s := range met {
+		if v.peers[url] == nil && s.until > p.now() {
+			v.met[url] = s
 			v.others = append(v.others, p.peerAt(url))
-			sooner(until)
+			sooner(s.until)
 		}
 	}
 	for _, f := range former {
@@ -176,12 +184,7 @@ func (p *Pool) current() *view {
 // learn adds instances that another one knows to those that are known.
 func (p *Pool) learn(known []wire.Known) {
 	v := p.current()
-	fresh := func(k wire.Known) bool {
-		until, met := v.met[k.URL]
-		later := p.now()+min(k.For, p.viewWindow) > until+p.viewWindow/8
-		return k.URL != p.self && v.peers[k.URL] == nil && (later || !met)
-	}
-	if !slices.ContainsFunc(known, fresh) {
+	if !slices.ContainsFunc(known, func(k wire.Known) bool { _, changed := p.meet(v, k); return changed }) {
 		return
 	}
 	p.setMu.Lock()
@@ -189,30 +192,72 @@ func (p *Pool) learn(known []wire.Known) {
 	v = p.view.Load()
 	met := maps.Clone(v.met)
 	for _, k := range known {
-		if !fresh(k) || len(met) >= maxStrangers {
+		s, changed := p.meet(v, k)
+		if !changed || len(met) >= maxStrangers {
 			continue
 		}
-		if url, err := normalize(k.URL); err != nil || url != k.URL || checkScheme(url, p.tlsOnly) != nil {
-			continue
+		if url, err := normalize(k.URL); err == nil && url == k.URL && checkScheme(url, p.tlsOnly) == nil {
+			met[k.URL] = s
 		}
-		met[k.URL] = p.now() + min(k.For, p.viewWindow)
 	}
 	p.view.Store(p.newView(v.table, v.former, met))
+}
+
+// meet returns what an instance that another one knows is to this one, and whether that is news.
+func (p *Pool) meet(v *view, k wire.Known) (s stranger, changed bool) {
+	if k.URL == p.self || v.peers[k.URL] != nil {
+		return s, false
+	}
+	until := p.now() + min(k.For, p.viewWindow)
+	s, met := v.met[k.URL]
+	switch {
+	case !met:
+		return stranger{until: until, left: k.As == wire.KnownLeft}, true
+	case s.left && k.As != wire.KnownCame: // who has it as a member has not heard yet, or will refuse to forget it
+		return s, false
+	case !s.left && k.As == wire.KnownLeft:
+		s.left = true
+		return s, !s.heard
+	}
+	changed = s.left || until > s.until+p.viewWindow/8
+	s.left, s.until = false, max(s.until, until)
+	return s, changed
 }
 
 // hear notes that an instance asks this one something: then it may keep what it gets. If it said in another life that it leaves, it
 // is back.
 func (p *Pool) hear(from string, instance instanceID) {
-	if left, ok := p.view.Load().away[from]; ok && left != instance {
+	v := p.view.Load()
+	if left, ok := v.away[from]; ok && left != instance {
 		p.comesBack(from, left)
+		v = p.view.Load()
 	}
-	if pr := p.view.Load().peers[from]; pr != nil {
+	if pr := v.peers[from]; pr != nil {
+		if last := pr.instance.Load(); last == nil || *last != instance {
+			pr.instance.Store(&instance)
+		}
 		if pr.health.hint(time.Now()) {
 			p.monitor.poke()
 		}
-	} else if from != "" {
-		p.learn([]wire.Known{{URL: from, For: p.viewWindow}})
+		return
 	}
+	s, met := v.met[from]
+	if from == "" || from == p.self || met && s.left && s.instance == instance {
+		return
+	}
+	if met && s.heard && s.until > p.now()+p.viewWindow*7/8 {
+		return
+	}
+	p.setMu.Lock()
+	defer p.setMu.Unlock()
+	v = p.view.Load()
+	if url, err := normalize(from); v.peers[from] != nil || len(v.met) >= maxStrangers || err != nil || url != from || checkScheme(url, p.tlsOnly) != nil {
+		return
+	}
+	strangers := maps.Clone(v.met)
+	strangers[from] = stranger{until: p.now() + p.viewWindow, heard: true}
+	p.peerAt(from).instance.Store(&instance)
+	p.view.Store(p.newView(v.table, v.former, strangers))
 }
 
 // known returns whom this instance knows, for those whose digest is another one.
@@ -225,8 +270,12 @@ func (p *Pool) known(digest uint64) []wire.Known {
 	for url := range v.peers {
 		known = append(known, wire.Known{URL: url, For: p.viewWindow})
 	}
-	for url, until := range v.met {
-		known = append(known, wire.Known{URL: url, For: until - p.now()})
+	for url, s := range v.met {
+		as := wire.KnownCame
+		if s.left {
+			as = wire.KnownLeft
+		}
+		known = append(known, wire.Known{URL: url, For: s.until - p.now(), As: as})
 	}
 	return known
 }
@@ -310,7 +359,11 @@ func (p *Pool) Slot(key string) int { return ring.Slot(key) }
 func (p *Pool) Others() []cache.Peer { return p.current().others }
 
 // Left implements cache.Peers.
-func (p *Pool) Left(pr cache.Peer) bool { return p.view.Load().peers[pr.Addr()] != pr }
+func (p *Pool) Left(pr cache.Peer) bool {
+	v := p.view.Load()
+	s, met := v.met[pr.Addr()]
+	return v.peers[pr.Addr()] != pr && (s.left || !met)
+}
 
 // Forget implements cache.Peers.
 func (p *Pool) Forget(addrs []string) bool {

@@ -50,7 +50,7 @@ func NewFleetOf(names ...string) *Fleet {
 		}
 		taken[name] = true
 		f.instances = append(f.instances, &Instance{
-			fleet: f, index: i, name: name, attached: make(map[string]*attachment), met: make(map[int]time.Time),
+			fleet: f, index: i, name: name, attached: make(map[string]*attachment), met: make(map[int]stranger), heard: make(map[int]int),
 		})
 	}
 	for _, from := range f.instances {
@@ -113,6 +113,7 @@ func (f *Fleet) killLocked(in *Instance) {
 	in.hung = false
 	clear(in.attached)
 	clear(in.met)
+	clear(in.heard)
 	v := in.view.Load()
 	rest := slices.DeleteFunc(slices.Clone(v.members), func(i int) bool { return i == in.index })
 	in.former = []formerView{{placed: sync.OnceValue(func() *placement { return in.fleet.place(rest) }), until: time.Now().Add(in.fleet.window)}}

@@ -26,10 +26,11 @@ type Instance struct {
 	// Guarded by fleet.mu.
 	attached      map[string]*attachment
 	stopped, hung bool
-	met           map[int]time.Time // those that are among Others until then without being in the view
-	former        []formerView      // the latest first
-	lives         int               // how often the process was killed; a call is bound to the life that it began in
-	group         int               // of the partition; instances of different groups do not reach each other
+	met           map[int]stranger // those that are among Others without being in the view
+	heard         map[int]int      // in which life another instance asked this one something last
+	former        []formerView     // the latest first
+	lives         int              // how often the process was killed; a call is bound to the life that it began in
+	group         int              // of the partition; instances of different groups do not reach each other
 }
 
 var _ cache.Peers = (*Instance)(nil)

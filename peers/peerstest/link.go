@@ -99,7 +99,7 @@ func (l *link) List(ctx context.Context, req *cache.ListRequest) (*cache.ListRep
 
 // learning makes a call after which the caller knows whom the other end knows.
 func (l *link) learning(ctx context.Context, m Message, run func(context.Context, cache.Responder) error) error {
-	var known atomic.Pointer[map[int]time.Time]
+	var known atomic.Pointer[map[int]knownAs]
 	err := l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
 		err := run(ctx, r)
 		known.Store(new(l.to.known()))

@@ -35,7 +35,7 @@ func (c *call) serve() {
 
 // execute runs the Responder, twice if the link duplicates the request.
 func (c *call) execute() error {
-	c.link.to.hear(c.link.from.index)
+	c.link.to.hear(c.link.from.index, c.lives[0])
 	r := c.link.to.responder(c.request.Cache)
 	if r == nil {
 		return cache.ErrUnknownCache

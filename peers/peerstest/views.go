@@ -45,7 +45,7 @@ func (in *Instance) setView(v *view) {
 	}
 	for _, i := range old.members {
 		if i != in.index && !slices.Contains(v.members, i) {
-			in.met[i] = until
+			in.met[i] = stranger{until: until, left: true, life: in.heard[i]}
 		}
 	}
 	var responders []cache.Responder
@@ -105,48 +105,85 @@ func (in *Instance) Others() []cache.Peer {
 	return others
 }
 
-// known returns the indexes of all of Others, and until when each is among them at least.
-func (in *Instance) known() map[int]time.Time {
+// A stranger is an instance that is known without being in the view.
+type stranger struct {
+	until time.Time
+	left  bool // it was in the view
+	heard bool // it has asked for something since
+	life  int  // that left
+}
+
+// knownAs says what an instance is to one that knows it.
+type knownAs struct {
+	until        time.Time
+	member, left bool
+}
+
+// known returns all of Others by their indexes.
+func (in *Instance) known() map[int]knownAs {
 	f := in.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	maps.DeleteFunc(in.met, func(_ int, until time.Time) bool { return !now.Before(until) })
-	known := maps.Clone(in.met)
+	maps.DeleteFunc(in.met, func(_ int, s stranger) bool { return !now.Before(s.until) })
+	known := make(map[int]knownAs)
+	for i, s := range in.met {
+		known[i] = knownAs{until: s.until, left: s.left}
+	}
 	for _, i := range in.view.Load().members {
-		known[i] = now.Add(f.window)
+		known[i] = knownAs{until: now.Add(f.window), member: true}
 	}
 	delete(known, in.index)
 	return known
 }
 
-// learn adds instances to Others, until the times given.
-func (in *Instance) learn(known map[int]time.Time) {
+// learn adds instances that another one knows to Others.
+func (in *Instance) learn(known map[int]knownAs) {
 	v := in.view.Load()
 	in.fleet.mu.Lock()
 	defer in.fleet.mu.Unlock()
-	for i, until := range known {
-		if i != in.index && !slices.Contains(v.members, i) && until.After(in.met[i]) {
-			in.met[i] = until
+	for i, k := range known {
+		if i == in.index || slices.Contains(v.members, i) {
+			continue
 		}
+		s, met := in.met[i]
+		switch came := !k.member && !k.left; {
+		case !met:
+			s = stranger{until: k.until, left: k.left}
+		case s.left && !came: // who has it as a member has not heard yet, or will refuse to forget it
+		case !s.left && k.left:
+			s.left = !s.heard
+		default:
+			s.left = false
+			if k.until.After(s.until) {
+				s.until = k.until
+			}
+		}
+		in.met[i] = s
 	}
 }
 
-// hear adds one that asks to Others.
-func (in *Instance) hear(from int) {
-	if !slices.Contains(in.view.Load().members, from) {
-		in.learn(map[int]time.Time{from: time.Now().Add(in.fleet.currentWindow())})
-	}
-}
-
-func (f *Fleet) currentWindow() time.Duration {
+// hear adds one that asks, in some life of it, to Others.
+func (in *Instance) hear(from, life int) {
+	v := in.view.Load()
+	f := in.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.window
+	s, met := in.met[from]
+	in.heard[from] = life
+	if slices.Contains(v.members, from) || met && s.left && s.life == life {
+		return
+	}
+	in.met[from] = stranger{until: time.Now().Add(f.window), heard: true}
 }
 
 // Left implements cache.Peers.
-func (in *Instance) Left(p cache.Peer) bool { return !slices.Contains(in.view.Load().others, p) }
+func (in *Instance) Left(p cache.Peer) bool {
+	in.fleet.mu.Lock()
+	defer in.fleet.mu.Unlock()
+	s, met := in.met[p.(*link).to.index]
+	return !slices.Contains(in.view.Load().others, p) && (s.left || !met)
+}
 
 // Forget implements cache.Peers.
 func (in *Instance) Forget(addrs []string) bool {

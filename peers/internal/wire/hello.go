@@ -12,7 +12,18 @@ import (
 type Known struct {
 	URL string
 	For time.Duration
+	As  KnownAs
 }
+
+// KnownAs says what an instance is to one that knows it. The numbers are append-only; one that is not known is an error.
+type KnownAs uint8
+
+// The values of KnownAs.
+const (
+	KnownMember KnownAs = 0 // it is in the view
+	KnownLeft   KnownAs = 1 // it was in the view
+	KnownCame   KnownAs = 2 // it is not in the view yet, and has asked something, or others said that they know it
+)
 
 // MaxKnown is how many instances a list of them names at most.
 const MaxKnown = 1 << 14
@@ -34,6 +45,7 @@ func AppendKnown(dst []byte, known []Known) []byte {
 	for _, k := range known {
 		dst = appendString(dst, k.URL)
 		dst = appendDuration(dst, k.For)
+		dst = append(dst, byte(k.As))
 	}
 	return dst
 }
@@ -55,16 +67,20 @@ func (r *reader) count(what string, most, least uint64) int {
 }
 
 func (r *reader) known() []Known {
-	n := r.count("instances", MaxKnown, 2)
+	n := r.count("instances", MaxKnown, 3)
 	if n == 0 {
 		return nil
 	}
 	known := make([]Known, 0, n)
 	for range n {
-		known = append(known, Known{r.string(checkURL), r.duration()})
+		k := Known{r.string(checkURL), r.duration(), KnownAs(r.byte())}
+		if k.As > KnownCame {
+			r.fail(errRange)
+		}
 		if r.err != nil {
 			return nil
 		}
+		known = append(known, k)
 	}
 	return known
 }

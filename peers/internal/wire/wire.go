@@ -118,7 +118,8 @@
 // or of the xxhash64 of the URL of each instance that it knows, and of its own.
 //
 //	known    uvarint  number of instances; for each: string url, duration for which
-//	                  the sender will know it, at least
+//	                  the sender will know it, at least, byte: 0 it is in the sender's view,
+//	                  1 it was in it, 2 it came and is not in it yet
 //
 // The answer to hello has the value
 //
