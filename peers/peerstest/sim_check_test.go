@@ -16,7 +16,6 @@ type promises struct {
 	// mu guards what follows.
 	mu      sync.Mutex
 	floors  []floor
-	told    int // the newest version of which an invalidation returned nil, or said whom it did not reach
 	partial []partial
 }
 
@@ -48,12 +47,24 @@ func (p *promises) floorAt(l life) int {
 type partial struct {
 	version int
 	begun   time.Time
+	caller  *node
+	life    int64 // of the caller
 }
 
+// everybodys returns the newest version that an invalidation has told of, or still tells those whom it did not reach at first.
 func (p *promises) everybodys() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.told
+	newest := 0
+	for _, f := range p.floors {
+		newest = max(newest, f.version)
+	}
+	for _, i := range p.partial {
+		if i.caller.life.Load() == i.life {
+			newest = max(newest, i.version)
+		}
+	}
+	return newest
 }
 
 // An observation is what is known before a Get.
@@ -142,11 +153,10 @@ func (w *world) invalidate(n *node, keys []string, do func(values []string) erro
 	for i, key := range keys {
 		p := w.keys[key]
 		p.mu.Lock()
-		p.told = max(p.told, versions[i])
 		if err == nil {
 			p.floors = append(p.floors, floor{versions[i], strangers})
 		} else {
-			p.partial = append(p.partial, partial{versions[i], begun})
+			p.partial = append(p.partial, partial{versions[i], begun, n, life})
 		}
 		p.mu.Unlock()
 	}
