@@ -59,7 +59,8 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 }
 
 // Get returns the value of key: from this instance's memory, else from the memory of its owner, else by loading
-// it there. A value that is stale is returned as it is while its owner refreshes it.
+// it there. A value that is stale is returned as it is while its owner refreshes it; so is now and then one that is about
+// to be, see Config.TTL.
 //
 // Get blocks on ctx, and without a deadline for about the LoadTimeout: twice that, if the loader is still busy with a
 // load that everyone had left, and does not heed its context. Nobody may change the value.
@@ -83,7 +84,7 @@ func (c *Cache[K, V]) get(ctx context.Context, key string) (*item[V], error) {
 		return c.find(ctx, now, key, how{})
 	}
 	if refresh {
-		c.refreshBehind(ctx, key)
+		c.refreshBehind(ctx, due{key, now < it.Fresh})
 	}
 	return it, nil
 }

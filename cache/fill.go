@@ -27,11 +27,9 @@ func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) err
 		return c.loadMany(ctx, flights, h)
 	}
 	c.count.loads.Add(1)
+	begun := c.store.Now()
 	e, err := c.cfg.Load(ctx, K(flights[0].Key))
-	it, err := c.newItem(e, err, h)
-	if err != nil && h.behind {
-		c.warn("cache: a stale value was not refreshed; it is served on", "key", flights[0].Key, "error", err)
-	}
+	it, err := c.newItem(e, err, begun, h)
 	c.settle(flights[0], it, err, h)
 	return nil
 }
@@ -42,11 +40,15 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 		keys[i] = K(f.Key)
 	}
 	c.count.loads.Add(uint64(len(keys)))
+	begun := c.store.Now()
 	entries, whole := c.cfg.LoadMany(ctx, keys)
 	var failed *ManyError
 	if whole != nil && !errors.As(whole, &failed) {
 		c.count.loadErrors.Add(uint64(len(keys)))
-		return whole
+		for _, f := range flights {
+			c.settle(f, nil, whole, h)
+		}
+		return nil
 	}
 	for _, f := range flights {
 		var err error
@@ -63,7 +65,7 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 		default:
 			err = ErrNotFound
 		}
-		it, err := c.newItem(e, err, h)
+		it, err := c.newItem(e, err, begun, h)
 		c.settle(f, it, err, h)
 	}
 	return nil
@@ -71,6 +73,9 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 
 // settle ends a flight with what was loaded for it.
 func (c *Cache[K, V]) settle(f *flight[V], it *item[V], err error, h how) {
+	if err != nil && h.behind {
+		c.warn("cache: a value was not refreshed; it is served on", "key", f.Key, "error", err)
+	}
 	if h.uncached {
 		c.store.Pass(f, it, err)
 		return
@@ -78,9 +83,9 @@ func (c *Cache[K, V]) settle(f *flight[V], it *item[V], err error, h how) {
 	c.store.Settle(f, it, err)
 }
 
-// newItem makes an item of what a loader returned. That there is no value is an item, too; another
-// error is none.
-func (c *Cache[K, V]) newItem(e Entry[V], err error, h how) (*item[V], error) {
+// newItem makes an item of what a loader returned that was called then, memory.Never if none was. That there is no value
+// is an item, too; another error is none.
+func (c *Cache[K, V]) newItem(e Entry[V], err error, begun memory.Instant, h how) (*item[V], error) {
 	now := c.store.Now()
 	if err != nil {
 		if !errors.Is(err, ErrNotFound) {
@@ -92,16 +97,28 @@ func (c *Cache[K, V]) newItem(e Entry[V], err error, h how) (*item[V], error) {
 			it.Fresh = after(now, c.jittered(c.cfg.Negative))
 			it.Until = it.Fresh
 			it.Lease = c.lease(now, h)
+			it.Took = took(now, begun, c.cfg.Stale, h)
 		}
 		return it, nil
 	}
 	it := &item[V]{Value: e.Value, Size: c.sizeOf(e), Loaded: true}
 	if ttl, stale := c.freshness(e); ttl > 0 && !h.uncached {
 		it.Fresh = after(now, ttl)
-		it.Until = after(it.Fresh, stale)
+		it.Until = after(it.Fresh, max(stale, 0))
 		it.Lease = c.lease(now, h)
+		it.Took = took(now, begun, stale, h)
 	}
 	return it, nil
+}
+
+// took returns how long a load took that began then and has ended now, 0 if what it brought is not to be refreshed early:
+// the program does not want that, or this instance has taken over from one that is asked again when the lease is over.
+// The wait for its turn does not count: where that is long, earlier refreshes would make it longer.
+func took(now, begun memory.Instant, stale time.Duration, h how) memory.Took {
+	if stale < 0 || h.takeover {
+		return 0
+	}
+	return memory.TookFor(time.Duration(now - begun))
 }
 
 // lease returns until when an item may be served without asking those who come before this instance in the key's
@@ -122,7 +139,7 @@ func (c *Cache[K, V]) renew(key string, h how) {
 }
 
 // freshness returns how long e is fresh, Forever if it does not expire, zero or less if it is not to be kept, and
-// how much longer it may be served.
+// how much longer it may be served, negative if it is not to be refreshed early either.
 func (c *Cache[K, V]) freshness(e Entry[V]) (ttl, stale time.Duration) {
 	ttl, stale = c.cfg.TTL, c.cfg.Stale
 	if e.TTL != 0 {
@@ -134,7 +151,7 @@ func (c *Cache[K, V]) freshness(e Entry[V]) (ttl, stale time.Duration) {
 	if ttl == 0 {
 		return Forever, 0
 	}
-	return c.jittered(ttl), max(stale, 0)
+	return c.jittered(ttl), stale
 }
 
 func (c *Cache[K, V]) jittered(ttl time.Duration) time.Duration {

@@ -16,7 +16,10 @@ type Stats struct {
 	Loads      uint64 // asked of the loader
 	LoadErrors uint64 // failed, other than with ErrNotFound
 	LoadPanics uint64 // calls of the loader, or of the Carrier for it, that panicked or called runtime.Goexit
-	Refreshes  uint64 // refreshes of stale values that were begun in the background
+
+	// Refreshes that were begun in the background, in keys.
+	Refreshes      uint64 // of values that were stale, or about to be
+	EarlyRefreshes uint64 // of these, of values that were fresh
 
 	// Requests to other instances, in keys.
 	Fetches       uint64 // asked of another instance
@@ -45,10 +48,11 @@ type Stats struct {
 
 // counters are the counters of Stats that are not the store's.
 type counters struct {
-	joins, loads, loadErrors, loadPanics, refreshes atomic.Uint64
-	fetches, fetchHits, fetchFailures               atomic.Uint64
-	takeovers, lastResorts, served, servedHits      atomic.Uint64
-	sets, removes, clears                           atomic.Uint64
+	joins, loads, loadErrors, loadPanics       atomic.Uint64
+	refreshes, earlyRefreshes                  atomic.Uint64
+	fetches, fetchHits, fetchFailures          atomic.Uint64
+	takeovers, lastResorts, served, servedHits atomic.Uint64
+	sets, removes, clears                      atomic.Uint64
 }
 
 // Stats returns the cache's figures. They are read one after the other while the cache is in use.
@@ -58,7 +62,8 @@ func (c *Cache[K, V]) Stats() Stats {
 	return Stats{
 		Hits: u.Hits, MirrorHits: u.MirrorHits, StaleHits: u.StaleHits, Misses: u.Misses,
 		Joins: n.joins.Load(),
-		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), LoadPanics: n.loadPanics.Load(), Refreshes: n.refreshes.Load(),
+		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), LoadPanics: n.loadPanics.Load(),
+		Refreshes: n.refreshes.Load(), EarlyRefreshes: n.earlyRefreshes.Load(),
 		Fetches: n.fetches.Load(), FetchHits: n.fetchHits.Load(), FetchFailures: n.fetchFailures.Load(),
 		Takeovers: n.takeovers.Load(), LastResorts: n.lastResorts.Load(),
 		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
