@@ -18,6 +18,9 @@ type Cache[K ~string, V any] struct {
 	detach func() // from Peers
 	count  counters
 
+	waiting    atomic.Int64 // loads that wait for their turn
+	maxWaiting int64
+
 	strangers strangers
 	warnAt    atomic.Int64 // the Instant before which warn is silent
 
@@ -43,6 +46,8 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 		store:  memory.New[V](cfg.MaxBytes, cfg.Peers != nil && cfg.MirrorTTL > 0),
 		raw:    rawBytes(cfg.Codec),
 		detach: func() {},
+
+		maxWaiting: maxWaiting,
 	}
 	c.closing, c.close = context.WithCancel(context.Background())
 	if cfg.MaxLoads > 0 {

@@ -81,7 +81,8 @@ type Config[K ~string, V any] struct {
 	SizeOf func(V) int64
 
 	// MaxLoads bounds how many loads this instance runs at a time; a LoadMany counts as one.
-	// Others wait for their turn. A loader that Gets from a cache with this bound keeps its own turn
+	// Others wait for their turn, at most 65,536, and only as long as somebody wants them; who has no turn in time
+	// gets ErrOverloaded. A loader that Gets from a cache with this bound keeps its own turn
 	// meanwhile: do not nest them. 0: no bound.
 	MaxLoads int
 

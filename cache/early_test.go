@@ -134,21 +134,21 @@ func TestG7WhatIsRefreshedEarly(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		change func(*stringConfig)
-		source source
+		source *source
 		early  bool
 	}{
-		{"a value", took, source{took: time.Second}, true},
-		{"a value of its own TTL", func(*stringConfig) {}, source{took: time.Second, entry: cache.Entry[string]{TTL: 10 * time.Second}}, true},
-		{"with Jitter", func(c *stringConfig) { c.TTL, c.Jitter = 10*time.Second, 0.01 }, source{took: time.Second}, true},
-		{"with Stale", func(c *stringConfig) { c.TTL, c.Stale = 10*time.Second, time.Minute }, source{took: time.Second}, true},
-		{"that there is none", func(c *stringConfig) { c.Negative = 10 * time.Second }, source{took: time.Second, fails: cache.ErrNotFound}, true},
-		{"not if its load takes no time", took, source{}, false},
-		{"not with a negative Stale", func(c *stringConfig) { c.TTL, c.Stale = 10*time.Second, -1 }, source{took: time.Second}, false},
-		{"not if the entry's Stale is negative", took, source{took: time.Second, entry: cache.Entry[string]{Stale: -1}}, false},
-		{"if the entry's Stale alone is not", func(c *stringConfig) { c.TTL, c.Stale = 10*time.Second, -1 }, source{took: time.Second, entry: cache.Entry[string]{Stale: 1}}, true},
-		{"not that there is none, with a negative Stale", func(c *stringConfig) { c.Negative, c.Stale = 10*time.Second, -1 }, source{took: time.Second, fails: cache.ErrNotFound}, false},
-		{"not what does not expire", func(*stringConfig) {}, source{took: time.Second}, false},
-		{"not what was not kept", func(*stringConfig) {}, source{took: time.Second, entry: cache.Entry[string]{TTL: -1}}, false},
+		{"a value", took, &source{took: time.Second}, true},
+		{"a value of its own TTL", func(*stringConfig) {}, &source{took: time.Second, entry: cache.Entry[string]{TTL: 10 * time.Second}}, true},
+		{"with Jitter", func(c *stringConfig) { c.TTL, c.Jitter = 10*time.Second, 0.01 }, &source{took: time.Second}, true},
+		{"with Stale", func(c *stringConfig) { c.TTL, c.Stale = 10*time.Second, time.Minute }, &source{took: time.Second}, true},
+		{"that there is none", func(c *stringConfig) { c.Negative = 10 * time.Second }, &source{took: time.Second, fails: cache.ErrNotFound}, true},
+		{"not if its load takes no time", took, &source{}, false},
+		{"not with a negative Stale", func(c *stringConfig) { c.TTL, c.Stale = 10*time.Second, -1 }, &source{took: time.Second}, false},
+		{"not if the entry's Stale is negative", took, &source{took: time.Second, entry: cache.Entry[string]{Stale: -1}}, false},
+		{"if the entry's Stale alone is not", func(c *stringConfig) { c.TTL, c.Stale = 10*time.Second, -1 }, &source{took: time.Second, entry: cache.Entry[string]{Stale: 1}}, true},
+		{"not that there is none, with a negative Stale", func(c *stringConfig) { c.Negative, c.Stale = 10*time.Second, -1 }, &source{took: time.Second, fails: cache.ErrNotFound}, false},
+		{"not what does not expire", func(*stringConfig) {}, &source{took: time.Second}, false},
+		{"not what was not kept", func(*stringConfig) {}, &source{took: time.Second, entry: cache.Entry[string]{TTL: -1}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -14,14 +13,13 @@ import (
 // settled. This is the only place that calls the loader.
 func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) error {
 	if c.loads != nil {
-		select {
-		case c.loads <- struct{}{}:
-			defer func() { <-c.loads }()
-		case <-ctx.Done():
+		if err := c.takeTurn(ctx, flights); err != nil {
+			if h.behind {
+				c.warnNotRefreshed(flights[0].Key, err)
+			}
+			return err
 		}
-		if ctx.Err() != nil { // even if there is a turn: nobody waits any more
-			return fmt.Errorf("cache: no turn for a load of %q, %d are under way (MaxLoads): %w", flights[0].Key, c.cfg.MaxLoads, context.Cause(ctx))
-		}
+		defer func() { <-c.loads }()
 	}
 	if len(flights) > 1 {
 		return c.loadMany(ctx, flights, h)
@@ -74,13 +72,17 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 // settle ends a flight with what was loaded for it.
 func (c *Cache[K, V]) settle(f *flight[V], it *item[V], err error, h how) {
 	if err != nil && h.behind {
-		c.warn("cache: a value was not refreshed; it is served on", "key", f.Key, "error", err)
+		c.warnNotRefreshed(f.Key, err)
 	}
 	if h.uncached {
 		c.store.Pass(f, it, err)
 		return
 	}
 	c.store.Settle(f, it, err)
+}
+
+func (c *Cache[K, V]) warnNotRefreshed(key string, err error) {
+	c.warn("cache: a value was not refreshed; it is served on", "key", key, "error", err)
 }
 
 // newItem makes an item of what a loader returned that was called then, memory.Never if none was. That there is no value

@@ -48,7 +48,7 @@ func (c *Cache[K, V]) one(ctx context.Context, now memory.Instant, owner Peer, k
 		default:
 			c.fetchHere(ctx, now, f, owner, h)
 		}
-		it, err := f.Wait(ctx)
+		it, err := c.wait(ctx, f)
 		if err == singleflight.ErrAbandoned {
 			now = c.store.Now()
 			continue // it was on its way out when we joined
@@ -118,7 +118,7 @@ func (c *Cache[K, V]) collect(ctx context.Context, b *fills[V], each func(i int,
 	}
 	var again []int // were on their way out when we joined
 	take := func(i int) {
-		it, err := b.flights[i].Wait(ctx)
+		it, err := c.wait(ctx, b.flights[i])
 		b.flights[i] = nil
 		if err == singleflight.ErrAbandoned {
 			again = append(again, i)
@@ -222,6 +222,9 @@ var errUnsettled = errors.New("cache: internal error: a load ended without a res
 // fill loads flights that begin together.
 func (c *Cache[K, V]) fill(run *singleflight.Run, flights []*flight[V], h how) {
 	c.launch(run, flights, c.cfg.LoadTimeout, func() error {
+		if flights[0].Queued() {
+			return c.overloaded(flights[0].Key)
+		}
 		turn := ""
 		if c.loads != nil {
 			turn = fmt.Sprintf(" with the wait for its turn (MaxLoads: %d)", c.cfg.MaxLoads)

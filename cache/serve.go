@@ -199,6 +199,8 @@ func failure(err error) Answer {
 		a.Status, a.Message = StatusLoadPanicked, "the loader called runtime.Goexit"
 	case errors.Is(err, ErrNotFound):
 		a.Status = StatusNotFound
+	case errors.Is(err, ErrOverloaded): // which is that, too
+		a.Status = StatusOverloaded
 	case errors.Is(err, context.DeadlineExceeded):
 		a.Status = StatusLoadTimeout
 	}

@@ -15,6 +15,7 @@ type Stats struct {
 	// Loads, in keys.
 	Loads      uint64 // asked of the loader
 	LoadErrors uint64 // failed, other than with ErrNotFound
+	Overloads  uint64 // had no turn before everyone had left, or in time: see ErrOverloaded. Not in Loads
 	LoadPanics uint64 // calls of the loader, or of the Carrier for it, that panicked or called runtime.Goexit
 
 	// Refreshes that were begun in the background, in keys.
@@ -44,15 +45,16 @@ type Stats struct {
 	MirrorBytes int64 // of Bytes, what mirrors take
 	MaxBytes    int64
 	Flights     int // loads and fetches under way
+	Waiting     int // of these, loads that wait for their turn; a LoadMany counts as one
 }
 
 // counters are the counters of Stats that are not the store's.
 type counters struct {
-	joins, loads, loadErrors, loadPanics       atomic.Uint64
-	refreshes, earlyRefreshes                  atomic.Uint64
-	fetches, fetchHits, fetchFailures          atomic.Uint64
-	takeovers, lastResorts, served, servedHits atomic.Uint64
-	sets, removes, clears                      atomic.Uint64
+	joins, loads, loadErrors, loadPanics, overloads atomic.Uint64
+	refreshes, earlyRefreshes                       atomic.Uint64
+	fetches, fetchHits, fetchFailures               atomic.Uint64
+	takeovers, lastResorts, served, servedHits      atomic.Uint64
+	sets, removes, clears                           atomic.Uint64
 }
 
 // Stats returns the cache's figures. They are read one after the other while the cache is in use.
@@ -62,13 +64,13 @@ func (c *Cache[K, V]) Stats() Stats {
 	return Stats{
 		Hits: u.Hits, MirrorHits: u.MirrorHits, StaleHits: u.StaleHits, Misses: u.Misses,
 		Joins: n.joins.Load(),
-		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), LoadPanics: n.loadPanics.Load(),
+		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), Overloads: n.overloads.Load(), LoadPanics: n.loadPanics.Load(),
 		Refreshes: n.refreshes.Load(), EarlyRefreshes: n.earlyRefreshes.Load(),
 		Fetches: n.fetches.Load(), FetchHits: n.fetchHits.Load(), FetchFailures: n.fetchFailures.Load(),
 		Takeovers: n.takeovers.Load(), LastResorts: n.lastResorts.Load(),
 		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
 		Sets: n.sets.Load(), Removes: n.removes.Load(), Clears: n.clears.Load(),
 		Evictions: u.Evictions, Expired: u.Expired, Rejected: u.Rejected,
-		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, MaxBytes: c.cfg.MaxBytes, Flights: u.Flights,
+		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, MaxBytes: c.cfg.MaxBytes, Flights: u.Flights, Waiting: int(c.waiting.Load()),
 	}
 }
