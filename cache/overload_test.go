@@ -150,8 +150,11 @@ func TestG8TheQueueForTurnsIsBounded(t *testing.T) {
 // What an instance says of its load, no other one makes up for: the answer stands, and the instance is well.
 func TestG8ErrOverloadedAcrossTheHop(t *testing.T) {
 	inFleet(t, 3, func(_ int, c *config) { c.MaxLoads, c.LoadTimeout = 1, 4*time.Second }, func(f *fleet) {
-		f.origin.takes(time.Hour)
 		key, other := f.ownedBy(0, 1), f.ownedBy(0, 2)
+		f.origin.delay = func(string) time.Duration {
+			time.Sleep(10 * time.Second) // whatever becomes of its context: the turn is not given back before
+			return 0
+		}
 		var wg sync.WaitGroup
 		wg.Go(func() { _, _ = f.caches[0].Get(f.t.Context(), other) })
 		synctest.Wait()
