@@ -179,6 +179,7 @@ func TestG8ErrOverloadedAcrossTheHop(t *testing.T) {
 				f.t.Errorf("at %d: %+v", i, s)
 			}
 		}
+		time.Sleep(10 * time.Second) // until the one load is over
 	})
 }
 
