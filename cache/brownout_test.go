@@ -36,9 +36,9 @@ func (b *brownOut) load(i int, key string) (cache.Entry[string], error) {
 		time.Sleep(20 * time.Millisecond)
 		return cache.Entry[string]{Value: key}, nil
 	}
-	b.within.Add(1)
+	nth := b.within.Add(1)
 	time.Sleep(b.slow)
-	if rand.IntN(2) == 0 {
+	if nth%2 == 0 {
 		return cache.Entry[string]{}, errBrownOut
 	}
 	return cache.Entry[string]{Value: key}, nil

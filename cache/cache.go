@@ -19,7 +19,7 @@ type Cache[K ~string, V any] struct {
 	count  counters
 
 	waiting    atomic.Int64 // loads that wait for their turn
-	maxWaiting int64
+	maxWaiting int64        // the constant, but in tests
 
 	strangers strangers
 	warnAt    atomic.Int64 // the Instant before which warn is silent

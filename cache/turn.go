@@ -12,6 +12,9 @@ const maxWaiting = 1 << 16
 // takeTurn waits until flights may be loaded, which is at once if fewer than MaxLoads loads are under way. The turn is
 // given back by taking an element from loads; there is none with an error.
 func (c *Cache[K, V]) takeTurn(ctx context.Context, flights []*flight[V]) error {
+	if ctx.Err() != nil { // nobody waits any more
+		return fmt.Errorf("cache: the load of %q did not begin: %w", flights[0].Key, context.Cause(ctx))
+	}
 	select {
 	case c.loads <- struct{}{}:
 		return nil
