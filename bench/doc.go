@@ -1,6 +1,7 @@
 // Package bench measures fleetcache side by side with others of the field, on this machine. It exports nothing:
 //
 //	go run -C bench ./cmd/compare -what remote   # ratios and a table; -short takes less than a minute
+//	go run -C bench ./cmd/compare -what stampede # loads of a hot key when its time is over, and who waits for them
 //	go test -C bench -bench Remote               # the same kinds, as Go benchmarks
 //	go run -C bench ./cmd/soak                   # three instances behind connections that break
 //

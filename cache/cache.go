@@ -18,6 +18,9 @@ type Cache[K ~string, V any] struct {
 	detach func() // from Peers
 	count  counters
 
+	waiting    atomic.Int64 // loads that wait for their turn
+	maxWaiting int64        // the constant, but in tests
+
 	strangers strangers
 	journal   *journal // nil without Peers
 	company   company
@@ -40,7 +43,7 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache[K, V]{cfg: cfg, raw: rawBytes(cfg.Codec), detach: func() {}}
+	c := &Cache[K, V]{cfg: cfg, raw: rawBytes(cfg.Codec), detach: func() {}, maxWaiting: maxWaiting}
 	maxBytes := cfg.MaxBytes
 	if cfg.Peers != nil {
 		c.journal = newJournal(maxBytes)
@@ -63,7 +66,8 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 }
 
 // Get returns the value of key: from this instance's memory, else from the memory of its owner, else by loading
-// it there. A value that is stale is returned as it is while its owner refreshes it.
+// it there. A value that is stale is returned as it is while its owner refreshes it; so is now and then one that is about
+// to be, see Config.TTL.
 //
 // Get blocks on ctx, and without a deadline for about the LoadTimeout: twice that, if the loader is still busy with a
 // load that everyone had left, and does not heed its context. Nobody may change the value.
@@ -87,7 +91,7 @@ func (c *Cache[K, V]) get(ctx context.Context, key string) (*item[V], error) {
 		return c.find(ctx, now, key, how{})
 	}
 	if refresh {
-		c.refreshBehind(ctx, key)
+		c.refreshBehind(ctx, due{key, now < it.Fresh})
 	}
 	return it, nil
 }

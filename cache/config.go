@@ -46,11 +46,14 @@ type Config[K ~string, V any] struct {
 	// LoadMany, GetMany runs Load for all its keys concurrently.
 	LoadMany func(ctx context.Context, keys []K) (map[K]Entry[V], error)
 
-	// TTL is how long a value is fresh. 0: until it is evicted.
+	// TTL is how long a value is fresh. 0: until it is evicted. The owner of one that is in demand
+	// refreshes it before that, in the background, so that hardly anyone waits for a load: at most 5 times
+	// as early as its last load took, and not in the first half of its time.
 	TTL time.Duration
 
 	// Stale is how much longer than TTL a value is served, while its owner refreshes it in the background,
-	// and when that fails. 0: not at all. It needs a TTL.
+	// and when that fails. 0: not at all. It needs a TTL. Negative: neither that, nor is a value refreshed
+	// before its TTL is over; it is loaded while somebody waits for it.
 	Stale time.Duration
 
 	// Negative is how long ErrNotFound is cached. 0: not at all.
@@ -78,7 +81,8 @@ type Config[K ~string, V any] struct {
 	SizeOf func(V) int64
 
 	// MaxLoads bounds how many loads this instance runs at a time; a LoadMany counts as one.
-	// Others wait for their turn. A loader that Gets from a cache with this bound keeps its own turn
+	// Others wait for their turn, at most 65,536, and only as long as somebody wants them; who has no turn in time
+	// gets ErrOverloaded. A loader that Gets from a cache with this bound keeps its own turn
 	// meanwhile: do not nest them. 0: no bound.
 	MaxLoads int
 
@@ -100,7 +104,7 @@ type Entry[V any] struct {
 	Value V
 
 	// TTL and Stale override the Config's. Zero: the Config's. A negative TTL: the value goes to
-	// those who wait for it and is not kept. A negative Stale: none.
+	// those who wait for it and is not kept. A negative Stale: as in the Config.
 	TTL, Stale time.Duration
 
 	// Size is the size of Value in bytes. Zero: what SizeOf says.
@@ -172,7 +176,6 @@ func (c *Config[K, V]) check() error {
 		zero  string
 	}{
 		{"TTL", c.TTL, "0 for values that do not expire"},
-		{"Stale", c.Stale, "0 to serve nothing stale"},
 		{"Negative", c.Negative, "0 not to cache ErrNotFound"},
 		{"LoadTimeout", c.LoadTimeout, "0 for the default of " + DefaultLoadTimeout.String()},
 	} {

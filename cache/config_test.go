@@ -26,7 +26,6 @@ func TestConfigErrorsNameTheFieldAndHowToMendIt(t *testing.T) {
 		{"long Name", func(c *stringConfig) { c.Name = strings.Repeat("n", 256) }, []string{"Config.Name has 256 bytes", "at most 255"}},
 		{"long Version", func(c *stringConfig) { c.Version = strings.Repeat("v", 256) }, []string{"Config.Version has 256 bytes", "at most 255"}},
 		{"TTL", func(c *stringConfig) { c.TTL = -1 }, []string{"Config.TTL is -1ns", "positive", "do not expire"}},
-		{"Stale", func(c *stringConfig) { c.TTL, c.Stale = 1, -2 }, []string{"Config.Stale is -2ns", "positive", "nothing stale"}},
 		{"Negative", func(c *stringConfig) { c.Negative = -3 }, []string{"Config.Negative is -3ns", "positive", "ErrNotFound"}},
 		{"LoadTimeout", func(c *stringConfig) { c.LoadTimeout = -4 }, []string{"Config.LoadTimeout is -4ns", "positive", "default of 30s"}},
 		{"Stale without TTL", func(c *stringConfig) { c.Stale = time.Second }, []string{"Config.Stale is 1s without a TTL", "set TTL"}},

@@ -26,5 +26,6 @@
 //
 // A Get returns what the loader returned, as it is; from a loader on another instance, it is a
 // *RemoteError in which errors.Is finds ErrNotFound. If the loader panics or calls runtime.Goexit, so does every
-// Get that waits for it in the same process. A call that ends with its context returns the context's error.
+// Get that waits for it in the same process. If a load has no turn in time, see Config.MaxLoads, the error is
+// ErrOverloaded. Any other call that ends with its context returns the context's error.
 package cache

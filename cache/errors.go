@@ -16,6 +16,12 @@ var (
 	// ErrClosed is returned by every method of a Cache after Close.
 	ErrClosed = errors.New("cache: closed")
 
+	// ErrOverloaded says that a load has not begun, because the loads before it took all of the turns that
+	// Config.MaxLoads gives: its caller's deadline or LoadTimeout passed before it had one, or too many waited. It is a
+	// context.DeadlineExceeded as well. errors.Is finds it on every instance, but for a caller elsewhere who leaves on
+	// a deadline of his own: he cannot tell what the owner waits for, and gets his context's error.
+	ErrOverloaded error = overload{}
+
 	// ErrUnknownCache is what a Peer returns if the instance has no cache of the name asked for:
 	// it does not run one yet, or any more. It says nothing about the key.
 	ErrUnknownCache = errors.New("cache: the instance has no cache of this name")
@@ -36,7 +42,7 @@ type KeyError struct {
 func (e *KeyError) Error() string { return fmt.Sprintf("cache: key %q: %s", e.Key, e.Reason) }
 
 // A RemoteError is an error that happened on another instance, in its loader above all.
-// errors.Is finds ErrNotFound and context.DeadlineExceeded in it where
+// errors.Is finds ErrNotFound, ErrOverloaded and context.DeadlineExceeded in it where
 // that is what happened there.
 type RemoteError struct {
 	Peer    string // the instance's address
@@ -48,13 +54,15 @@ func (e *RemoteError) Error() string {
 	return fmt.Sprintf("cache: at %s: %s", e.Peer, e.Message)
 }
 
-// Unwrap returns ErrNotFound, context.DeadlineExceeded or nil.
+// Unwrap returns ErrNotFound, ErrOverloaded, context.DeadlineExceeded or nil.
 func (e *RemoteError) Unwrap() error {
 	switch e.Status {
 	case StatusNotFound:
 		return ErrNotFound
 	case StatusLoadTimeout:
 		return context.DeadlineExceeded
+	case StatusOverloaded:
+		return ErrOverloaded
 	}
 	return nil
 }

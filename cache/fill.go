@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -18,24 +17,21 @@ func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) err
 		return nil
 	}
 	if c.loads != nil {
-		select {
-		case c.loads <- struct{}{}:
-			defer func() { <-c.loads }()
-		case <-ctx.Done():
+		if err := c.takeTurn(ctx, flights); err != nil {
+			if h.behind {
+				c.warnNotRefreshed(flights[0].Key, err)
+			}
+			return err
 		}
-		if ctx.Err() != nil { // even if there is a turn: nobody waits any more
-			return fmt.Errorf("cache: no turn for a load of %q, %d are under way (MaxLoads): %w", flights[0].Key, c.cfg.MaxLoads, context.Cause(ctx))
-		}
+		defer func() { <-c.loads }()
 	}
 	if len(flights) > 1 {
 		return c.loadMany(ctx, flights, h)
 	}
 	c.count.loads.Add(1)
+	begun := c.store.Now()
 	e, err := c.cfg.Load(ctx, K(flights[0].Key))
-	it, err := c.newItem(e, err, h)
-	if err != nil && h.behind {
-		c.warn("cache: a stale value was not refreshed; it is served on", "key", flights[0].Key, "error", err)
-	}
+	it, err := c.newItem(e, err, begun, h)
 	c.settle(flights[0], it, err, h)
 	return nil
 }
@@ -46,11 +42,15 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 		keys[i] = K(f.Key)
 	}
 	c.count.loads.Add(uint64(len(keys)))
+	begun := c.store.Now()
 	entries, whole := c.cfg.LoadMany(ctx, keys)
 	var failed *ManyError
 	if whole != nil && !errors.As(whole, &failed) {
 		c.count.loadErrors.Add(uint64(len(keys)))
-		return whole
+		for _, f := range flights {
+			c.settle(f, nil, whole, h)
+		}
+		return nil
 	}
 	for _, f := range flights {
 		var err error
@@ -67,7 +67,7 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 		default:
 			err = ErrNotFound
 		}
-		it, err := c.newItem(e, err, h)
+		it, err := c.newItem(e, err, begun, h)
 		c.settle(f, it, err, h)
 	}
 	return nil
@@ -75,6 +75,9 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 
 // settle ends a flight with what was loaded for it.
 func (c *Cache[K, V]) settle(f *flight[V], it *item[V], err error, h how) {
+	if err != nil && h.behind {
+		c.warnNotRefreshed(f.Key, err)
+	}
 	if h.uncached && !mutant.On(mutant.CachesLastResort) {
 		c.store.Pass(f, it, err)
 		return
@@ -82,9 +85,13 @@ func (c *Cache[K, V]) settle(f *flight[V], it *item[V], err error, h how) {
 	c.store.Settle(f, it, err)
 }
 
-// newItem makes an item of what a loader returned. That there is no value is an item, too; another
-// error is none.
-func (c *Cache[K, V]) newItem(e Entry[V], err error, h how) (*item[V], error) {
+func (c *Cache[K, V]) warnNotRefreshed(key string, err error) {
+	c.warn("cache: a value was not refreshed; it is served on", "key", key, "error", err)
+}
+
+// newItem makes an item of what a loader returned that was called then, memory.Never if none was. That there is no value
+// is an item, too; another error is none.
+func (c *Cache[K, V]) newItem(e Entry[V], err error, begun memory.Instant, h how) (*item[V], error) {
 	now := c.store.Now()
 	if err != nil {
 		if !errors.Is(err, ErrNotFound) {
@@ -96,16 +103,28 @@ func (c *Cache[K, V]) newItem(e Entry[V], err error, h how) (*item[V], error) {
 			it.Fresh = after(now, c.jittered(c.cfg.Negative))
 			it.Until = it.Fresh
 			it.Lease = c.lease(now, h)
+			it.Took = took(now, begun, c.cfg.Stale, h)
 		}
 		return it, nil
 	}
 	it := &item[V]{Value: e.Value, Size: c.sizeOf(e), Loaded: true}
 	if ttl, stale := c.freshness(e); ttl > 0 && (!h.uncached || mutant.On(mutant.CachesLastResort)) {
 		it.Fresh = after(now, ttl)
-		it.Until = after(it.Fresh, stale)
+		it.Until = after(it.Fresh, max(stale, 0))
 		it.Lease = c.lease(now, h)
+		it.Took = took(now, begun, stale, h)
 	}
 	return it, nil
+}
+
+// took returns how long a load took that began then and has ended now, 0 if what it brought is not to be refreshed early:
+// the program does not want that, or this instance has taken over from one that is asked again when the lease is over.
+// The wait for its turn does not count: where that is long, earlier refreshes would make it longer.
+func took(now, begun memory.Instant, stale time.Duration, h how) memory.Took {
+	if stale < 0 || h.takeover {
+		return 0
+	}
+	return memory.TookFor(time.Duration(now - begun))
 }
 
 // lease returns until when an item may be served without asking those who come before this instance in the key's
@@ -126,7 +145,7 @@ func (c *Cache[K, V]) renew(key string, h how) {
 }
 
 // freshness returns how long e is fresh, Forever if it does not expire, zero or less if it is not to be kept, and
-// how much longer it may be served.
+// how much longer it may be served, negative if it is not to be refreshed early either.
 func (c *Cache[K, V]) freshness(e Entry[V]) (ttl, stale time.Duration) {
 	ttl, stale = c.cfg.TTL, c.cfg.Stale
 	if e.TTL != 0 {
@@ -138,7 +157,7 @@ func (c *Cache[K, V]) freshness(e Entry[V]) (ttl, stale time.Duration) {
 	if ttl == 0 {
 		return Forever, 0
 	}
-	return c.jittered(ttl), max(stale, 0)
+	return c.jittered(ttl), stale
 }
 
 func (c *Cache[K, V]) jittered(ttl time.Duration) time.Duration {

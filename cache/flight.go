@@ -48,7 +48,7 @@ func (c *Cache[K, V]) one(ctx context.Context, now memory.Instant, owner Peer, k
 		default:
 			c.fetchHere(ctx, now, f, owner, h)
 		}
-		it, err := f.Wait(ctx)
+		it, err := c.wait(ctx, f)
 		if err == singleflight.ErrAbandoned {
 			now = c.store.Now()
 			continue // it was on its way out when we joined
@@ -118,7 +118,7 @@ func (c *Cache[K, V]) collect(ctx context.Context, b *fills[V], each func(i int,
 	}
 	var again []int // were on their way out when we joined
 	take := func(i int) {
-		it, err := b.flights[i].Wait(ctx)
+		it, err := c.wait(ctx, b.flights[i])
 		b.flights[i] = nil
 		if err == singleflight.ErrAbandoned {
 			again = append(again, i)
@@ -158,25 +158,61 @@ func found[V any](it *item[V]) *item[V] {
 	return &copied
 }
 
-// refreshBehind starts a refresh of a stale item, unless one is under way. Nobody waits for it.
-func (c *Cache[K, V]) refreshBehind(ctx context.Context, key string) {
-	c.refresh(ctx, kindFor(c.owner(key), how{}), key)
+// due is a key whose item is to be refreshed: it is stale, or early if it is still fresh.
+type due struct {
+	key   string
+	early bool
 }
 
-func (c *Cache[K, V]) refresh(ctx context.Context, kind memory.Kind, key string) {
-	f := c.store.BeginRefresh(kind, key, func() *flight[V] {
-		// The Wait that this flight's creator owes never comes, so it is not abandoned.
-		return memory.NewFlight[V](ctx, kind, key)
-	})
-	if f == nil {
-		return
+// refreshBehind starts a refresh of each of items, unless one is under way. Nobody waits for it.
+func (c *Cache[K, V]) refreshBehind(ctx context.Context, items ...due) {
+	own := make([]due, 0, len(items))
+	for _, d := range items {
+		if kind := kindFor(c.owner(d.key), how{}); kind != memory.Fill {
+			c.refresh(ctx, kind, d)
+		} else {
+			own = append(own, d)
+		}
 	}
-	c.count.refreshes.Add(1)
+	c.refresh(ctx, memory.Fill, own...)
+}
+
+// refresh is refreshBehind with flights of one kind. Fills run as one if there is a LoadMany.
+func (c *Cache[K, V]) refresh(ctx context.Context, kind memory.Kind, items ...due) {
+	var shared *singleflight.Run
+	if kind == memory.Fill && c.cfg.LoadMany != nil && len(items) > 1 {
+		shared = singleflight.NewRun(ctx)
+	}
 	h := how{behind: true}
-	if kind == memory.Fill {
-		c.fill(f.Run(), []*flight[V]{f}, h)
-	} else {
-		c.fetchBehind(c.newWalk(c.store.Now(), f.Alone(), h), nil)
+	var together []*flight[V]
+	for _, d := range items {
+		f := c.store.BeginRefresh(kind, d.key, func() *flight[V] {
+			// The Wait that a flight's creator owes never comes, so it is not abandoned.
+			if shared == nil {
+				return memory.NewFlight[V](ctx, kind, d.key)
+			}
+			f := new(flight[V])
+			f.Init(shared, kind, d.key)
+			return f
+		})
+		if f == nil {
+			continue
+		}
+		c.count.refreshes.Add(1)
+		if d.early {
+			c.count.earlyRefreshes.Add(1)
+		}
+		switch {
+		case shared != nil:
+			together = append(together, f)
+		case kind == memory.Fill:
+			c.fill(f.Run(), []*flight[V]{f}, h)
+		default:
+			c.fetchBehind(c.newWalk(c.store.Now(), f.Alone(), h), nil)
+		}
+	}
+	if len(together) > 0 {
+		c.fill(shared, together, h)
 	}
 }
 
@@ -186,6 +222,9 @@ var errUnsettled = errors.New("cache: internal error: a load ended without a res
 // fill loads flights that begin together.
 func (c *Cache[K, V]) fill(run *singleflight.Run, flights []*flight[V], h how) {
 	c.launch(run, flights, c.cfg.LoadTimeout, func() error {
+		if flights[0].Queued() {
+			return c.overloaded(flights[0].Key)
+		}
 		turn := ""
 		if c.loads != nil {
 			turn = fmt.Sprintf(" with the wait for its turn (MaxLoads: %d)", c.cfg.MaxLoads)

@@ -87,7 +87,7 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 		e.Value, _ = any(bytes.Clone(b)).(V)
 	}
 	c.count.sets.Add(1)
-	it, err := c.newItem(e, nil, how{})
+	it, err := c.newItem(e, nil, memory.Never, how{})
 	if err != nil {
 		return err
 	}

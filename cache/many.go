@@ -41,6 +41,7 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 func (c *Cache[K, V]) getMany(ctx context.Context, keys []missed, r *results[K, V]) []missed {
 	missing := keys[:0]
 	now := c.store.Now()
+	var behind []due
 	for _, m := range keys {
 		if err := c.check(m.key); err != nil {
 			r.add(m.key, nil, err)
@@ -48,13 +49,16 @@ func (c *Cache[K, V]) getMany(ctx context.Context, keys []missed, r *results[K, 
 		}
 		it, refresh := c.store.GetAt(now, m.key)
 		if refresh {
-			c.refreshBehind(ctx, m.key)
+			behind = append(behind, due{m.key, now < it.Fresh})
 		}
 		if it != nil {
 			r.add(m.key, it, nil)
 		} else {
 			missing = append(missing, m)
 		}
+	}
+	if behind != nil {
+		c.refreshBehind(ctx, behind...)
 	}
 	return missing
 }

@@ -304,4 +304,5 @@ const (
 	StatusEncodeFailed Status = 5 // the value could not be encoded
 	StatusTooLarge     Status = 6 // the value is larger than the transport carries
 	StatusAbsent       Status = 7 // memory has nothing that may be served; only in answer to a Peek
+	StatusOverloaded   Status = 8 // the load had no turn in time: ErrOverloaded
 )

@@ -45,11 +45,12 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 	}
 	var missing []string
 	var indexes []int
+	var behind []due
 	for i, key := range req.Keys {
 		if err := c.check(key); err != nil {
 			return err
 		}
-		if it := c.inMemory(ctx, key, req); it != nil {
+		if it := c.inMemory(key, req, &behind); it != nil {
 			c.count.servedHits.Add(1)
 			deliver(i, c.answer(key, it, false))
 			continue
@@ -60,6 +61,7 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 		}
 		missing, indexes = append(missing, key), append(indexes, i)
 	}
+	c.refresh(ctx, memory.Fill, behind...) // for the one who asks, this instance is the owner
 	if len(missing) == 0 {
 		return nil
 	}
@@ -87,17 +89,18 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 	return nil
 }
 
-// inMemory returns the item of key that answers req, nil if there is none.
-func (c *Cache[K, V]) inMemory(ctx context.Context, key string, req *GetRequest) *item[V] {
+// inMemory returns the item of key that answers req, nil if there is none. If it is to be refreshed, it is added to behind.
+func (c *Cache[K, V]) inMemory(key string, req *GetRequest, behind *[]due) *item[V] {
 	switch {
 	case req.Peek:
 		return c.store.Peek(key, true)
 	case req.Reload:
 		return nil
 	}
-	it, refresh := c.store.Get(key)
+	now := c.store.Now()
+	it, refresh := c.store.GetAt(now, key)
 	if refresh {
-		c.refresh(ctx, memory.Fill, key) // for the one who asks, this instance is the owner
+		*behind = append(*behind, due{key, now < it.Fresh})
 	}
 	return it
 }
@@ -210,6 +213,8 @@ func failure(err error) Answer {
 		a.Status, a.Message = StatusLoadPanicked, "the loader called runtime.Goexit"
 	case errors.Is(err, ErrNotFound):
 		a.Status = StatusNotFound
+	case errors.Is(err, ErrOverloaded): // which is that, too
+		a.Status = StatusOverloaded
 	case errors.Is(err, context.DeadlineExceeded):
 		a.Status = StatusLoadTimeout
 	}

@@ -15,8 +15,12 @@ type Stats struct {
 	// Loads, in keys.
 	Loads      uint64 // asked of the loader
 	LoadErrors uint64 // failed, other than with ErrNotFound
+	Overloads  uint64 // had no turn before everyone had left, or in time: see ErrOverloaded. Not in Loads
 	LoadPanics uint64 // calls of the loader, or of the Carrier for it, that panicked or called runtime.Goexit
-	Refreshes  uint64 // refreshes of stale values that were begun in the background
+
+	// Refreshes that were begun in the background, in keys.
+	Refreshes      uint64 // of values that were stale, or about to be
+	EarlyRefreshes uint64 // of these, of values that were fresh
 
 	// Requests to other instances, in keys.
 	Fetches       uint64 // asked of another instance
@@ -46,12 +50,14 @@ type Stats struct {
 	MirrorBytes int64 // of Bytes, what mirrors take
 	MaxBytes    int64
 	Flights     int  // loads and fetches under way
+	Waiting     int  // of these, loads that wait for their turn; a LoadMany counts as one
 	Joining     bool // the instance shakes hands with others, and keeps nothing of what it gets until it has done so
 }
 
 // counters are the counters of Stats that are not the store's.
 type counters struct {
-	joins, loads, loadErrors, loadPanics, refreshes atomic.Uint64
+	joins, loads, loadErrors, loadPanics, overloads atomic.Uint64
+	refreshes, earlyRefreshes                       atomic.Uint64
 	fetches, fetchHits, fetchFailures               atomic.Uint64
 	takeovers, lastResorts, served, servedHits      atomic.Uint64
 	peeks, peekHits, pulled                         atomic.Uint64
@@ -65,13 +71,14 @@ func (c *Cache[K, V]) Stats() Stats {
 	return Stats{
 		Hits: u.Hits, MirrorHits: u.MirrorHits, StaleHits: u.StaleHits, Misses: u.Misses,
 		Joins: n.joins.Load(),
-		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), LoadPanics: n.loadPanics.Load(), Refreshes: n.refreshes.Load(),
+		Loads: n.loads.Load(), LoadErrors: n.loadErrors.Load(), Overloads: n.overloads.Load(), LoadPanics: n.loadPanics.Load(),
+		Refreshes: n.refreshes.Load(), EarlyRefreshes: n.earlyRefreshes.Load(),
 		Fetches: n.fetches.Load(), FetchHits: n.fetchHits.Load(), FetchFailures: n.fetchFailures.Load(),
 		Takeovers: n.takeovers.Load(), LastResorts: n.lastResorts.Load(),
 		Peeks: n.peeks.Load(), PeekHits: n.peekHits.Load(), Pulled: n.pulled.Load(), Missed: n.missed.Load(), Gaps: n.gaps.Load(),
 		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
 		Sets: n.sets.Load(), Removes: n.removes.Load(), Clears: n.clears.Load(),
 		Evictions: u.Evictions, Expired: u.Expired, Rejected: u.Rejected,
-		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, MaxBytes: c.cfg.MaxBytes, Flights: u.Flights, Joining: c.store.Isolated(),
+		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, MaxBytes: c.cfg.MaxBytes, Flights: u.Flights, Waiting: int(c.waiting.Load()), Joining: c.store.Isolated(),
 	}
 }

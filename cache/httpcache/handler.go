@@ -59,6 +59,7 @@ func New(config Config) (*Handler, error) {
 		SizeOf:      (*object).size,
 		Codec:       codec{},
 		TTL:         time.Second, // every Entry has its own
+		Stale:       -1,          // a refresh that meets a status of 500 would put a mark in the place of what is fresh
 		MirrorTTL:   cfg.MirrorTTL,
 		LoadTimeout: cfg.FillTimeout,
 		MaxBytes:    cfg.MaxBytes,

@@ -101,7 +101,7 @@ func checkAnswerTTL(f *fixture) {
 func checkAnswerStatus(f *fixture) {
 	for _, status := range []cache.Status{
 		cache.StatusOK, cache.StatusNotFound, cache.StatusLoadFailed, cache.StatusLoadPanicked,
-		cache.StatusLoadTimeout, cache.StatusEncodeFailed, cache.StatusTooLarge, cache.StatusAbsent, 200, 255,
+		cache.StatusLoadTimeout, cache.StatusEncodeFailed, cache.StatusTooLarge, cache.StatusAbsent, cache.StatusOverloaded, 200, 255,
 	} {
 		if got := f.answer(cache.Answer{Status: status, Message: "why"}); got.Status != status || got.Message != "why" {
 			f.Errorf("status %d arrived as %d with message %q", status, got.Status, got.Message)

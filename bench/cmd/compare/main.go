@@ -22,9 +22,11 @@ import (
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
 )
 
 func main() {
+	stampede.Child()
 	remote.Child()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -9,16 +9,18 @@ import (
 	"testing"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
 )
 
 func TestMain(m *testing.M) {
+	stampede.Child()
 	remote.Child()
 	m.Run()
 }
 
 func TestFlagsThatAreWrong(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"-what remote,weather", `there is no "weather": use some of remote`},
+		{"-what remote,weather", `there is no "weather": use some of remote, stampede`},
 		{"-kinds fleetcache,post", `there is no kind "post": use some of fleetcache, fleetcache-get`},
 		{"-rounds -1", "-rounds is -1"},
 		{"-duration -1s", "-duration is -1s"},
@@ -81,6 +83,19 @@ func TestCompare(t *testing.T) {
 	for _, want := range []string{"# Results", "-kinds fleetcache,http1 -markdown > bench/RESULTS.md", "| remote/1KiB/c64/vs-http1 |", "| fleetcache |"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("nothing says %q in:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestCompareStampede(t *testing.T) {
+	args := []string{"-what", "stampede", "-short", "-duration", "500ms", "-cells", "hot"}
+	var out, errs strings.Builder
+	if code := run(args, &out, &errs); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	for _, want := range []string{`(?m)^machine: .+ cores`, `(?m)^ratio stampede/loads-per-ttl [0-9.]+$`, `(?m)^ratio stampede/waiting [0-9.e-]+$`, `(?m)^ratio stampede/loads-vs-groupcache [0-9.]+$`, `(?m)^  fleetcache-stale +\d`} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("nothing matches %s in:\n%s", want, out.String())
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
 )
 
 // A suite is something that -what can name. Each is a package of its own.
@@ -18,6 +19,7 @@ type suite struct {
 
 var suites = []suite{
 	{"remote", "remote hits: a value that another process has in memory", runRemote},
+	{"stampede", "values in demand whose time is over: how often they are loaded, and who waits for that", runStampede},
 }
 
 func suiteNames() []string {
@@ -48,6 +50,15 @@ func runRemote(ctx context.Context, o *options) (*report.Report, error) {
 		Kinds:    o.kinds,
 		Cells:    o.cells,
 		Profile:  o.profile,
+		Progress: o.progress,
+	})
+}
+
+func runStampede(ctx context.Context, o *options) (*report.Report, error) {
+	return stampede.Run(ctx, stampede.Options{
+		Short:    o.short,
+		Duration: o.duration,
+		Cells:    o.cells,
 		Progress: o.progress,
 	})
 }

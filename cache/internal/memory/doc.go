@@ -11,6 +11,9 @@
 // the budget, at any moment, and a skew between shards wastes nothing. Values of one's own and mirrors have
 // a budget each.
 //
+// An item is refreshed before its time is over as Vattani, Chierichetti and Lowenstein propose ("Optimal Probabilistic Cache
+// Stampede Prevention", VLDB 2015); see early.go.
+//
 // Nothing here has a timer: what has expired is dropped when it is met, by a look-up or by an
 // insertion that passes its end of the queue.
 package memory

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 	"github.com/seed-0f2aaebe/fleetcache/singleflight"
@@ -30,6 +31,7 @@ type Flight[V any] struct {
 	// there. Those that are not began during a hold, or were detached: nobody joins them, and
 	// nothing of them is stored.
 	joinable bool
+	queued   atomic.Bool // see SetQueued; here it takes no room
 	next     *Flight[V]
 
 	item  Item[V]       // see Item
@@ -96,6 +98,12 @@ func (f *Flight[V]) Init(run *singleflight.Run, kind Kind, key string) {
 	f.Call.Init(run)
 	f.Key, f.kind = key, kind
 }
+
+// SetQueued notes whether f waits for its turn.
+func (f *Flight[V]) SetQueued(queued bool) { f.queued.Store(queued) }
+
+// Queued reports whether f waits for its turn, or ended before it had one.
+func (f *Flight[V]) Queued() bool { return f.queued.Load() }
 
 // Item returns an item that is a part of f, for what f is to be settled with. Settle stores a copy of it, so that
 // what is kept does not keep f.

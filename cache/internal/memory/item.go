@@ -24,6 +24,7 @@ type Item[V any] struct {
 	Peer    string  // the instance that it was fetched from, else ""
 	Mirror  bool    // another instance owns the key
 	Loaded  bool    // it was loaded for those who waited for it, and not found in a memory
+	Took    Took    // how long its load took, if it is to be refreshed early
 }
 
 // A class is a part of the store with a budget and queues of its own.
@@ -47,11 +48,12 @@ type entry[V any] struct {
 	item       *Item[V]
 	key        string
 	cost       int64
-	refreshAt  Instant // not before then is a stale item refreshed again
+	refreshAt  Instant // not before then is the item refreshed (again)
 	lease      Instant // the item's Lease, as it was renewed
 	prev, next *entry[V]
 	queue      *queue[V]
 	hits       uint8 // since it was queued, saturating at maxHits
+	due        bool  // it is to be refreshed early by the next one who can
 }
 
 // mapCost, ghostCost and allocCost are what an entry takes beside itself: its slot in the shard's map (a

@@ -19,7 +19,7 @@ const (
 	valueShare = 4
 	// mirrorShare is the share of the bytes that mirrors have for their own: 1/mirrorShare.
 	mirrorShare = 8
-	// RefreshEvery is the least time between two refreshes of one stale item.
+	// RefreshEvery is the least time between two refreshes of one item.
 	RefreshEvery = time.Second
 )
 
@@ -72,7 +72,7 @@ func (s *Store[V]) shard(key string) (*shard[V], uint64) {
 func (s *Store[V]) index(hash uint64) uint64 { return hash >> s.shift } // a shift by 64 gives 0
 
 // Get returns the item of key, nil if there is none that may be served. It tells exactly one caller in RefreshEvery
-// to refresh an item that is stale.
+// to refresh an item that is stale, or that chance says to refresh early.
 func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
 	return s.GetAt(s.Now(), key)
 }
@@ -111,7 +111,10 @@ func (s *Store[V]) Hit(key string, encoded bool) *Item[V] {
 	switch {
 	case e == nil, now >= e.item.Until, now >= e.lease, s.isolated.Load():
 		return nil
-	case e.item.Err != nil, encoded && e.item.Encoded == nil, now >= e.item.Fresh && now >= e.refreshAt:
+	case e.item.Err != nil, encoded && e.item.Encoded == nil:
+		return nil
+	case now >= e.refreshAt && e.isDueLocked(now):
+		e.due = true // Get does not draw again: that would make it rarer
 		return nil
 	}
 	item, _ := sh.hitLocked(e, now)
@@ -119,7 +122,7 @@ func (s *Store[V]) Hit(key string, encoded bool) *Item[V] {
 }
 
 // hitLocked counts a hit of e, which may be served. It tells exactly one caller in RefreshEvery to refresh an item that
-// is stale. sh.mu must be held.
+// is due. sh.mu must be held.
 func (sh *shard[V]) hitLocked(e *entry[V], now Instant) (item *Item[V], refresh bool) {
 	if e.hits < maxHits {
 		e.hits++
@@ -128,13 +131,14 @@ func (sh *shard[V]) hitLocked(e *entry[V], now Instant) (item *Item[V], refresh 
 	switch {
 	case now >= item.Fresh:
 		sh.staleHits++
-		if refresh = now >= e.refreshAt; refresh {
-			e.refreshAt = now + Instant(RefreshEvery)
-		}
 	case item.Mirror:
 		sh.mirrorHits++
 	default:
 		sh.hits++
+	}
+	if now >= e.refreshAt && e.isDueLocked(now) {
+		refresh, e.due = true, false
+		e.refreshAt = now + Instant(RefreshEvery)
 	}
 	return item, refresh
 }
@@ -234,12 +238,13 @@ func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *It
 		s.budgets[item.class()].release(room)
 		return
 	}
+	now := s.Now()
 	// A key of its own: the caller's may be a piece of something large.
-	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease}
+	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease, refreshAt: item.earliest(now)}
 	sh.entries[e.key] = e
 	sh.peak = max(sh.peak, len(sh.entries))
 	p.insert(e, hash)
-	s.expireOldestLocked(sh, p)
+	s.expireOldestLocked(sh, p, now)
 }
 
 // unlinkLocked drops e. sh.mu must be held.
@@ -263,8 +268,7 @@ func (s *Store[V]) expireLocked(sh *shard[V], e *entry[V]) {
 
 // expireOldestLocked drops what has expired at the old ends of p's queues: a few at a time, which is more than come
 // in. sh.mu must be held.
-func (s *Store[V]) expireOldestLocked(sh *shard[V], p *s3fifo[V]) {
-	now := s.Now()
+func (s *Store[V]) expireOldestLocked(sh *shard[V], p *s3fifo[V], now Instant) {
 	for _, q := range []*queue[V]{&p.small, &p.main} {
 		for range 2 {
 			if e := q.oldest(); e != nil && now >= e.item.Until {

@@ -94,14 +94,17 @@ func sampleFrames() map[string][]byte {
 		"answer":        appendFrame(nil, TypeAnswer, call, answer),
 		"answer_last":   appendFrame(nil, TypeAnswer, call, last),
 		"answer_failed": appendFrame(nil, TypeAnswer, call, AppendAnswerHead(nil, 0, &sampleFailed)),
-		"answer_parts":  appendParts(nil, TypeAnswer, call, last, 16),
-		"end":           appendFrame(nil, TypeEnd, call, AppendEnd(nil, sampleEnd)),
-		"cancel":        appendFrame(nil, TypeCancel, call, nil),
-		"credit":        AppendCredit(nil, call, PartSize),
-		"ping":          appendFrame(nil, TypePing, 0, []byte("1234")),
-		"ping_empty":    appendFrame(nil, TypePing, 0, nil),
-		"pong":          appendFrame(nil, TypePong, 0, []byte("1234")),
-		"go_away":       appendFrame(nil, TypeGoAway, 0, nil),
+		"answer_overloaded": appendFrame(nil, TypeAnswer, call, AppendAnswerHead(nil, 0, &cache.Answer{
+			Status: cache.StatusOverloaded, Message: "no turn", Loaded: true,
+		})),
+		"answer_parts": appendParts(nil, TypeAnswer, call, last, 16),
+		"end":          appendFrame(nil, TypeEnd, call, AppendEnd(nil, sampleEnd)),
+		"cancel":       appendFrame(nil, TypeCancel, call, nil),
+		"credit":       AppendCredit(nil, call, PartSize),
+		"ping":         appendFrame(nil, TypePing, 0, []byte("1234")),
+		"ping_empty":   appendFrame(nil, TypePing, 0, nil),
+		"pong":         appendFrame(nil, TypePong, 0, []byte("1234")),
+		"go_away":      appendFrame(nil, TypeGoAway, 0, nil),
 	}
 }
 
@@ -187,7 +190,7 @@ func TestNumbersArePinned(t *testing.T) {
 		}
 	}
 	for i, s := range []cache.Status{cache.StatusOK, cache.StatusNotFound, cache.StatusLoadFailed, cache.StatusLoadPanicked,
-		cache.StatusLoadTimeout, cache.StatusEncodeFailed, cache.StatusTooLarge, cache.StatusAbsent} {
+		cache.StatusLoadTimeout, cache.StatusEncodeFailed, cache.StatusTooLarge, cache.StatusAbsent, cache.StatusOverloaded} {
 		if int(s) != i {
 			t.Errorf("cache.Status %d was %d", s, i)
 		}
