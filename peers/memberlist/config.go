@@ -127,7 +127,8 @@ func (c *Config) checkSelf(s *setup, bad func(format string, args ...any)) {
 		bad("Weight is %d: use 1 to %d, or 0 for 1", c.Weight, address.MaxWeight)
 	}
 	s.self = discover.Member{URL: self, Weight: max(c.Weight, 1)}
-	if n := len(encodeMeta(s.self)) - maxMeta; n > 0 {
+	// SetWeight may come to need a byte more.
+	if n := len(encodeMeta(discover.Member{URL: self, Weight: address.MaxWeight})) - maxMeta; n > 0 {
 		bad("Self is %d bytes too long to be told to others", n)
 	}
 	if u, err := url.Parse(self); err == nil {

@@ -12,7 +12,7 @@ var testKey = []byte("0123456789abcdef0123456789abcdef")
 func TestNewNamesEveryBadField(t *testing.T) {
 	for want, c := range map[string]Config{
 		"Self: the URL":             {Self: "10.0.0.1"},
-		"Self is 4":                 {Self: "http://a/" + strings.Repeat("x", 502)},
+		"Self is 5":                 {Self: "http://a/" + strings.Repeat("x", 502)},
 		"Weight is -1":              {Weight: -1},
 		"Weight is 1001":            {Weight: 1001},
 		"Bind: \"x\" has no IP":     {Bind: "x"},

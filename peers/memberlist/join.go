@@ -104,7 +104,7 @@ func (s *Source) resolve(ctx context.Context, seed seed) ([]netip.AddrPort, erro
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	if ip, err := netip.ParseAddr(seed.host); err == nil {
-		return []netip.AddrPort{netip.AddrPortFrom(ip, seed.port)}, nil
+		return []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), seed.port)}, nil
 	}
 	ips, err := s.lookup(ctx, seed.host)
 	var addrs []netip.AddrPort

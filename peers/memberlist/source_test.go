@@ -376,13 +376,13 @@ func TestRestart(t *testing.T) {
 
 func TestSetWeightErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := start(t, newMemnet(t), 1, nil)
+		h := start(t, newMemnet(t), 1, func(c *Config) { c.Self += "/" + strings.Repeat("x", 497) }) // the longest that can be told
 		for _, w := range []int{-1, 0, 1001} {
 			if err := h.SetWeight(t.Context(), w); err == nil {
 				t.Errorf("no error for %d", w)
 			}
 		}
-		if err := h.SetWeight(t.Context(), 3); err != nil { // alone
+		if err := h.SetWeight(t.Context(), 1000); err != nil { // alone
 			t.Error(err)
 		}
 		h.announce <- struct{}{}

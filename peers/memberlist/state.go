@@ -86,7 +86,8 @@ func (s *state) addrs() map[netip.AddrPort]bool {
 	defer s.mu.Unlock()
 	addrs := make(map[netip.AddrPort]bool, len(s.nodes))
 	for name, n := range s.nodes {
-		addrs[n.addr] = name == s.setup.gossip.Name
+		// A process that was here before may be taken for alive still.
+		addrs[n.addr] = addrs[n.addr] || name == s.setup.gossip.Name
 	}
 	return addrs
 }
