@@ -30,7 +30,7 @@ func Example() {
 	pool, err := peers.New(peers.Config{Self: "http://10.0.0.1:8080", Secret: []byte("the same on every instance")})
 	check(err)
 	http.Handle(peers.DefaultPath, pool)                       // on the service's own server
-	check(pool.Set(peers.Member{URL: "http://10.0.0.1:8080"})) // and all other instances
+	check(pool.Set(peers.Member{URL: "http://10.0.0.1:8080"})) // and all other instances, or Follow: see below
 	users, err := cache.New(cache.Config[string, User]{
 		Name:   "users",
 		Peers:  pool,

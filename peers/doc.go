@@ -9,6 +9,8 @@
 //	err = pool.Set(peers.Member{URL: "http://10.0.0.1:8080"}, peers.Member{URL: "http://10.0.0.2:8080"})
 //	c, err := cache.New(cache.Config[string, []byte]{Name: "thumbs", Peers: pool, ...})
 //
+// In place of Set, Follow takes the members from a discover.Source, which keeps the list current.
+//
 // Placement is package ring's; the format of the messages is peers/internal/wire's.
 //
 // # What a peer's answer is worth

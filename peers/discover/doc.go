@@ -12,7 +12,7 @@
 //
 // A list is yielded when it is known and when it has changed, whatever the order in which it came. A failure to find out
 // leaves the last list standing: it is yielded as an error, once until it is a failure of another kind or over, and when it is over the list is
-// yielded again. No Source here yields an empty list.
+// yielded again. No Source here yields an empty list, but a Static that is one.
 //
 // # Who am I
 //
