@@ -75,7 +75,7 @@ type observation struct {
 	listed      bool
 	begun       time.Time
 	floor       int
-	mirrorFloor int // of what comes from a mirror
+	othersFloor int // of what others own, who can be asked
 	trace       cache.Trace
 }
 
@@ -85,9 +85,12 @@ func (w *world) observe(n *node, key string) *observation {
 	defer p.mu.Unlock()
 	o := &observation{n: n, key: key, life: n.life.Load(), listed: n.listed.Load(), begun: time.Now()}
 	o.floor = p.floorAt(life{n.index, o.life})
+	w.mu.Lock()
+	healed, cut := w.healedAt, w.cuts > 0
+	w.mu.Unlock()
 	for _, i := range p.partial {
-		if time.Since(i.begun) > cache.DefaultMirrorTTL {
-			o.mirrorFloor = max(o.mirrorFloor, i.version)
+		if !cut && time.Since(healed) > w.mirrorTTL && time.Since(i.begun) > w.mirrorTTL {
+			o.othersFloor = max(o.othersFloor, i.version)
 		}
 	}
 	return o
@@ -111,19 +114,12 @@ func (w *world) check(o *observation, value string, err error) {
 		w.violation("Get(%q) at %d returned %q", o.key, o.n.index, value)
 	case version < o.floor:
 		w.violation("G4: Get(%q) at %d, which began at %v, returned %q; version %d was promised; %+v", o.key, o.n.index, o.begun.Sub(w.begun), value, o.floor, o.trace)
-	case version < o.mirrorFloor && o.trace == (cache.Trace{}) && w.isMirror(o, value):
-		w.violation("G4: Get(%q) at %d, which began at %v, returned %q from a mirror; version %d is older than a MirrorTTL", o.key, o.n.index, o.begun.Sub(w.begun), value, o.mirrorFloor)
+	case version < o.othersFloor && w.kind.lostHello && o.trace == (cache.Trace{}) && w.fleet.Instance(o.n.index).Owner(o.key) != nil:
+		w.violation("G4: Get(%q) at %d, which began at %v, returned %q, though others own it; version %d is older than a MirrorTTL", o.key, o.n.index, o.begun.Sub(w.begun), value, o.othersFloor)
 	}
 	if age := o.begun.Sub(w.origin.endOf(load)); w.ttl > 0 && age > w.ttl+w.stale {
 		w.violation("G7: Get(%q) at %d, which began at %v, returned %q, which was %v old", o.key, o.n.index, o.begun.Sub(w.begun), value, age)
 	}
-}
-
-// isMirror reports whether a value was not loaded at the node that has it.
-func (w *world) isMirror(o *observation, value string) bool {
-	var by string
-	_, _ = fmt.Sscan(value, new(string), new(int), new(int), &by)
-	return by != fmt.Sprint(o.n.index, "/", o.life)
 }
 
 // invalidate writes a version of each key to the origin, invalidates, and notes what is promised.

@@ -62,6 +62,8 @@ func (w *world) events() {
 			wg.Go(func() { w.lose(own) })
 		case x < w.kind.joins+w.kind.changes+w.kind.parts:
 			w.part(own)
+		case x < w.kind.joins+w.kind.changes+w.kind.parts+w.kind.deaf:
+			wg.Go(func() { w.deafen(own) })
 		}
 	}
 }
@@ -143,6 +145,37 @@ func (w *world) part(rng *rand.Rand) {
 	w.fleet.Heal()
 	w.mu.Unlock()
 	w.logf("healed")
+}
+
+// deafen has the requests on some links be lost for a while, in one direction.
+func (w *world) deafen(rng *rand.Rand) {
+	to, from := rng.IntN(len(w.nodes)), rng.IntN(len(w.nodes))
+	var links [][2]int
+	for a := range w.nodes {
+		for b := range w.nodes {
+			if a != b && (a == from || b == to) && rng.IntN(3) > 0 {
+				links = append(links, [2]int{a, b})
+			}
+		}
+	}
+	w.logf("deaf: %v", links)
+	w.mu.Lock()
+	w.cuts++
+	for _, link := range links {
+		f := w.links[link]
+		f.DropRequests = true
+		w.fleet.SetFaults(link[0], link[1], f)
+	}
+	w.mu.Unlock()
+	time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
+	w.mu.Lock()
+	w.cuts--
+	w.healedAt = time.Now()
+	for _, link := range links {
+		w.fleet.SetFaults(link[0], link[1], w.links[link])
+	}
+	w.mu.Unlock()
+	w.logf("not deaf: %v", links)
 }
 
 // call makes one random call at a node.
@@ -251,6 +284,9 @@ func (w *world) healed() {
 		}
 	}
 	time.Sleep(40 * time.Second)
+	if w.kind.lostHello {
+		return // nobody hears
+	}
 	for _, n := range w.nodes {
 		c := n.cache.Load()
 		if c == nil || !n.listed.Load() {
@@ -258,7 +294,7 @@ func (w *world) healed() {
 		}
 		for key, p := range w.keys {
 			o := w.observe(n, key)
-			o.floor, o.mirrorFloor = p.everybodys(), 0 // strangers, too
+			o.floor = p.everybodys() // strangers, too
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			v, err := c.Get(cache.WithTrace(ctx, &o.trace), key)
 			cancel()

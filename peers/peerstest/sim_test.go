@@ -20,8 +20,8 @@ var (
 // checks of everything that is observed what the guarantees promise:
 //
 //   - G1: where nothing changes, each key is loaded once.
-//   - G4: a Get that begins after an invalidation returned nil returns nothing older; after one that did not reach everybody,
-//     nothing older that another instance owned and that was fetched more than a MirrorTTL ago; and when all is healed, everybody hears of it.
+//   - G4: a Get that begins after an invalidation returned nil returns nothing older; a MirrorTTL after one that did not reach everybody,
+//     nothing older of what another instance owns; and when all is healed, everybody hears of it.
 //   - G5: each call returns by its context, or the library's own limits, and no Get fails while the origin can be asked.
 //   - G7: nothing is served that is older than TTL + Stale.
 //
@@ -82,10 +82,13 @@ type kind struct {
 	joins     int  // joins, in tenths of what is even
 	changes   int  // all other changes of membership, likewise
 	parts     int  // partitions, likewise
-	slowHello bool // messages to those who join take long
+	deaf      int  // times in which requests on some links are lost, in one direction, likewise
+	slowHello bool // messages of those who join take long
+	lostHello bool // nobody says hello, and so nobody hears what it missed
 	slowLoads bool
 	slowGets  bool // answers take long
 	noTTL     bool
+	mirrorTTL time.Duration
 	lag       time.Duration // until an instance hears of a change, at most
 }
 
@@ -96,6 +99,8 @@ var kinds = []kind{
 	{name: "slow-loads", joins: 20, changes: 10, slowLoads: true, noTTL: true, lag: time.Second},
 	{name: "slow-gets", joins: 5, changes: 5, parts: 10, slowGets: true, noTTL: true, lag: time.Second},
 	{name: "leavers", joins: 20, changes: 60, parts: 10, noTTL: true, lag: 6 * time.Second},
+	{name: "deaf-leavers", joins: 20, changes: 40, deaf: 60, noTTL: true, lag: 3 * time.Second},
+	{name: "leases", deaf: 100, lostHello: true, slowGets: true, noTTL: true, mirrorTTL: 2 * time.Second, lag: time.Second},
 	{name: "partitions", joins: 5, changes: 5, parts: 60, noTTL: true, lag: 2 * time.Second},
 	{name: "stable", noTTL: true, slowLoads: true, lag: time.Second},
 }

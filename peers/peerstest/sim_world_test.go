@@ -1,6 +1,7 @@
 package peerstest_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,9 @@ type world struct {
 	end    time.Time // of what happens by chance
 
 	ttl, stale time.Duration
-	slow       time.Duration // of a message, at most
+	mirrorTTL  time.Duration
+	links      map[[2]int]peerstest.Faults // as they are when nothing is lost
+	slow       time.Duration               // of a message, at most
 	removes    removing
 
 	logMu sync.Mutex
@@ -66,6 +69,7 @@ func newWorld(t *testing.T, seed uint64, broken faults, log bool) *world {
 		t: t, kind: kindOf(seed), seed: seed, broken: broken, log: log, begun: time.Now(),
 		keys:   map[string]*promises{"a": {}, "b": {}, "c": {}},
 		origin: newSimOrigin(),
+		links:  make(map[[2]int]peerstest.Faults),
 		slow:   time.Duration(1+rng.IntN(200)) * time.Millisecond,
 	}
 	w.ttl = time.Duration(2+rng.IntN(8)) * time.Second
@@ -73,6 +77,7 @@ func newWorld(t *testing.T, seed uint64, broken faults, log bool) *world {
 	if w.kind.noTTL {
 		w.ttl, w.stale = 0, 0
 	}
+	w.mirrorTTL = cmp.Or(w.kind.mirrorTTL, cache.DefaultMirrorTTL)
 	running := 3 + rng.IntN(3)
 	w.fleet = peerstest.NewFleet(running + 2) // the last ones come later
 	w.fleet.SetDetection(time.Duration(200+rng.IntN(1500)) * time.Millisecond)
@@ -91,6 +96,14 @@ func newWorld(t *testing.T, seed uint64, broken faults, log bool) *world {
 	}
 	w.fleet.SetViewAll(w.members...)
 	w.setFaults(rng)
+	if w.kind.lostHello {
+		w.fleet.Intercept(func(_ context.Context, m peerstest.Message) error {
+			if m.Kind == peerstest.KindHello {
+				return errors.New("lost")
+			}
+			return nil
+		})
+	}
 	if log {
 		w.fleet.Intercept(func(_ context.Context, m peerstest.Message) error {
 			w.logf("    %v", m)
@@ -116,16 +129,19 @@ func (w *world) setFaults(rng *rand.Rand) {
 				replies = time.Duration(rng.IntN(4000)) * time.Millisecond
 			}
 			requests := w.slow * time.Duration(rng.IntN(4))
-			if w.kind.slowHello && (to >= n-2 || from >= n-2) {
-				requests += time.Duration(rng.IntN(1500)) * time.Millisecond
+			// No invalidation takes no time: so who has written has called before another's call returns.
+			least := time.Millisecond
+			if w.kind.slowHello && from >= n-2 && rng.IntN(2) == 0 { // some later than they are waited for
+				least = time.Duration(rng.IntN(4000)) * time.Millisecond
 			}
-			w.fleet.SetFaults(from, to, peerstest.Faults{
-				// No invalidation takes no time: so who has written has called before another's call returns.
-				RequestDelay:      peerstest.DelayBetween(rng.Uint64(), time.Millisecond, time.Millisecond+requests),
+			f := peerstest.Faults{
+				RequestDelay:      peerstest.DelayBetween(rng.Uint64(), least, least+requests),
 				ReplyDelay:        peerstest.DelayBetween(rng.Uint64(), 0, replies),
 				DuplicateRequests: rng.IntN(4) == 0,
 				DuplicateReplies:  rng.IntN(4) == 0,
-			})
+			}
+			w.links[[2]int{from, to}] = f
+			w.fleet.SetFaults(from, to, f)
 		}
 	}
 }
@@ -141,10 +157,10 @@ func (w *world) start(n *node) {
 		p = &skewed{Peers: p, by: time.Duration(n.index) * 5 * time.Second}
 	}
 	if w.broken.forwards {
-		p = &forwarding{Peers: p}
+		p = &forwarding{p, n}
 	}
 	c, err := cache.New(cache.Config[string, string]{
-		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, LoadTimeout: simLoadTimeout,
+		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, MirrorTTL: w.mirrorTTL, LoadTimeout: simLoadTimeout,
 		Load: func(ctx context.Context, key string) (cache.Entry[string], error) {
 			v, err := w.origin.load(ctx, fmt.Sprint(n.index, "/", life), key)
 			return cache.Entry[string]{Value: v}, err
