@@ -48,7 +48,8 @@ type partial struct {
 	version int
 	begun   time.Time
 	caller  *node
-	life    int64 // of the caller
+	life    int64            // of the caller
+	missed  map[string]error // whom it did not reach
 }
 
 // everybodys returns the newest version that an invalidation has told of, or still tells those whom it did not reach at first.
@@ -88,7 +89,11 @@ func (w *world) observe(n *node, key string) *observation {
 	w.mu.Lock()
 	healed, cut := w.healedAt, w.cuts > 0
 	w.mu.Unlock()
+	owner := w.fleet.Instance(n.index).Owner(key)
 	for _, i := range p.partial {
+		if owner == nil || i.missed[owner.Addr()] != nil {
+			continue // who owns it has it until its time is over, or he is told
+		}
 		if !cut && time.Since(healed) > w.mirrorTTL && time.Since(i.begun) > w.mirrorTTL {
 			o.othersFloor = max(o.othersFloor, i.version)
 		}
@@ -114,7 +119,7 @@ func (w *world) check(o *observation, value string, err error) {
 		w.violation("Get(%q) at %d returned %q", o.key, o.n.index, value)
 	case version < o.floor:
 		w.violation("G4: Get(%q) at %d, which began at %v, returned %q; version %d was promised; %+v", o.key, o.n.index, o.begun.Sub(w.begun), value, o.floor, o.trace)
-	case version < o.othersFloor && w.kind.lostHello && o.trace == (cache.Trace{}) && w.fleet.Instance(o.n.index).Owner(o.key) != nil:
+	case version < o.othersFloor && w.kind.lostHello && o.trace == (cache.Trace{}):
 		w.violation("G4: Get(%q) at %d, which began at %v, returned %q, though others own it; version %d is older than a MirrorTTL", o.key, o.n.index, o.begun.Sub(w.begun), value, o.othersFloor)
 	}
 	if age := o.begun.Sub(w.origin.endOf(load)); w.ttl > 0 && age > w.ttl+w.stale {
@@ -152,7 +157,7 @@ func (w *world) invalidate(n *node, keys []string, do func(values []string) erro
 		if err == nil {
 			p.floors = append(p.floors, floor{versions[i], strangers})
 		} else {
-			p.partial = append(p.partial, partial{versions[i], begun, n, life})
+			p.partial = append(p.partial, partial{versions[i], begun, n, life, ue.Errors})
 		}
 		p.mu.Unlock()
 	}

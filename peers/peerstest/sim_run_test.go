@@ -153,7 +153,7 @@ func (w *world) deafen(rng *rand.Rand) {
 	var links [][2]int
 	for a := range w.nodes {
 		for b := range w.nodes {
-			if a != b && (a == from || b == to) && rng.IntN(3) > 0 {
+			if a != b && (w.kind.deafTo && b == to || !w.kind.deafTo && (a == from || b == to) && rng.IntN(3) > 0) {
 				links = append(links, [2]int{a, b})
 			}
 		}
@@ -167,7 +167,11 @@ func (w *world) deafen(rng *rand.Rand) {
 		w.fleet.SetFaults(link[0], link[1], f)
 	}
 	w.mu.Unlock()
-	time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
+	most := 5000
+	if w.kind.deafTo {
+		most = 1000
+	}
+	time.Sleep(time.Duration(rng.IntN(most)) * time.Millisecond)
 	w.mu.Lock()
 	w.cuts--
 	w.healedAt = time.Now()

@@ -120,19 +120,20 @@ func newWorld(t *testing.T, seed uint64, broken faults, log bool) *world {
 func (w *world) setFaults(rng *rand.Rand) {
 	n := w.fleet.Len()
 	for from := range n {
+		lateness := rng.IntN(3) // of one who joins: on no link, on some, or on all
 		for to := range n {
 			if from == to {
 				continue
 			}
 			replies := w.slow * time.Duration(rng.IntN(4))
 			if w.kind.slowGets {
-				replies = time.Duration(rng.IntN(4000)) * time.Millisecond
+				replies = time.Duration(1000+rng.IntN(3000)) * time.Millisecond
 			}
 			requests := w.slow * time.Duration(rng.IntN(4))
 			// No invalidation takes no time: so who has written has called before another's call returns.
 			least := time.Millisecond
-			if w.kind.slowHello && from >= n-2 && rng.IntN(2) == 0 { // some later than they are waited for
-				least = time.Duration(rng.IntN(4000)) * time.Millisecond
+			if w.kind.slowHello && from >= n-2 && rng.IntN(2) < lateness { // some later than they are waited for
+				least = time.Duration(500+rng.IntN(3500)) * time.Millisecond
 			}
 			f := peerstest.Faults{
 				RequestDelay:      peerstest.DelayBetween(rng.Uint64(), least, least+requests),
