@@ -101,7 +101,7 @@ var kinds = []kind{
 	{name: "slow-gets", joins: 5, changes: 5, parts: 10, slowGets: true, noTTL: true, lag: time.Second},
 	{name: "leavers", joins: 20, changes: 60, parts: 10, noTTL: true, lag: 6 * time.Second},
 	{name: "deaf-leavers", joins: 20, changes: 40, deaf: 60, noTTL: true, lag: 3 * time.Second},
-	{name: "leases", deaf: 150, deafTo: true, lostHello: true, slowGets: true, noTTL: true, mirrorTTL: 2 * time.Second, lag: time.Second},
+	{name: "leases", deaf: 40, deafTo: true, lostHello: true, slowGets: true, noTTL: true, mirrorTTL: 2 * time.Second, lag: time.Second},
 	{name: "partitions", joins: 5, changes: 5, parts: 60, noTTL: true, lag: 2 * time.Second},
 	{name: "stable", noTTL: true, slowLoads: true, lag: time.Second},
 }

@@ -19,7 +19,6 @@ import (
 // faults are ways to build the fleet wrong that are not mutants of the library's own code.
 type faults struct {
 	coalescesRemoves bool // a Remove joins one of the same key that is under way
-	forwards         bool // a server asks the owner for what it does not own
 	skewedClocks     bool // expiry is a time of day, and clocks differ
 }
 
@@ -156,9 +155,6 @@ func (w *world) start(n *node) {
 	var p cache.Peers = w.fleet.Instance(n.index)
 	if w.broken.skewedClocks {
 		p = &skewed{Peers: p, by: time.Duration(n.index) * 5 * time.Second}
-	}
-	if w.broken.forwards {
-		p = &forwarding{p, n}
 	}
 	c, err := cache.New(cache.Config[string, string]{
 		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, MirrorTTL: w.mirrorTTL, LoadTimeout: simLoadTimeout,
