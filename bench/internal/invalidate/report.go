@@ -12,7 +12,7 @@ func newReport(measured []Measured, d time.Duration) *report.Report {
 		Name: "invalidate",
 		About: fmt.Sprintf("What was removed, and is read once more: processes on this machine's loopback, with readers in each, over %d keys without a TTL. A remover writes a new version at the origin, and removes the key. "+
 			"Once its Remove has returned nil that version is the floor: who gets an older one, in whatever process, and had seen the floor before he asked, has a stale read. "+
-			"Every %dth read is of the key that was removed last. A load takes up to %v after it has read the origin. Each setting takes %v, or longer if that is not enough for the reads",
+			"Every %dth read is of the key that was removed last. A load takes up to %v after it has read the origin. Each setting takes %v, or longer if that is not enough for the reads.",
 			keyCount, latestShare, maxLoad, d),
 		Notes: []string{
 			"The times of single Removes and batches are of one remover at a time, in each process in turn, with a pause after each, and readers that leave the machine some time: where readers take all of it, as in the first setting, a Remove " +
