@@ -2,6 +2,8 @@
 //
 //	go run -C bench ./cmd/compare -what remote   # ratios and a table; -short takes less than a minute
 //	go run -C bench ./cmd/compare -what stampede # loads of a hot key when its time is over, and who waits for them
+//	go run -C bench ./cmd/compare -what deploy   # what the origin loads while instances are replaced, or crash
+//	go run -C bench ./cmd/compare -what invalidate # whether what was removed is ever read again, and what a Remove takes
 //	go test -C bench -bench Remote               # the same kinds, as Go benchmarks
 //	go run -C bench ./cmd/soak                   # three instances behind connections that break
 //

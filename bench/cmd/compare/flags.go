@@ -64,7 +64,7 @@ func (o *options) flagSet() (flags *flag.FlagSet, what, kinds, cells *string) {
 		" (default all whose programs are installed)")
 	flags.BoolVar(&o.short, "short", false, "measure the few most telling figures only, in less than a minute")
 	flags.IntVar(&o.rounds, "rounds", 0, "measure remote this many times, and take medians (default 5, or 4 with -short)")
-	flags.DurationVar(&o.duration, "duration", 0, "of each single measurement (default 400ms, or 250ms with -short; of stampede a minute, or 10s)")
+	flags.DurationVar(&o.duration, "duration", 0, "of each single measurement (default 400ms, or 250ms with -short; of stampede a minute, or 10s; of deploy the TTL, 30s or 6s; of each setting of invalidate 15s, or 4s)")
 	cells = flags.String("cells", "", "measure only what has a name that `regexp` matches, as in the ratios' names: 1KiB/c64$, say")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of each process to the folder `dir`")
 	flags.StringVar(&o.json, "json", "", "write every single measurement to `file` as well")

@@ -20,12 +20,16 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
 )
 
 func main() {
+	deploy.Child()
+	invalidate.Child()
 	stampede.Child()
 	remote.Child()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))

@@ -8,11 +8,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
 )
 
 func TestMain(m *testing.M) {
+	deploy.Child()
+	invalidate.Child()
 	stampede.Child()
 	remote.Child()
 	m.Run()
@@ -20,7 +24,7 @@ func TestMain(m *testing.M) {
 
 func TestFlagsThatAreWrong(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
-		{"-what remote,weather", `there is no "weather": use some of remote, stampede`},
+		{"-what remote,weather", `there is no "weather": use some of remote, stampede, deploy, invalidate`},
 		{"-kinds fleetcache,post", `there is no kind "post": use some of fleetcache, fleetcache-get`},
 		{"-rounds -1", "-rounds is -1"},
 		{"-duration -1s", "-duration is -1s"},
@@ -94,6 +98,30 @@ func TestCompareStampede(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	for _, want := range []string{`(?m)^machine: .+ cores`, `(?m)^ratio stampede/loads-per-ttl [0-9.]+$`, `(?m)^ratio stampede/waiting [0-9.e-]+$`, `(?m)^ratio stampede/loads-vs-groupcache [0-9.]+$`, `(?m)^  fleetcache-stale +\d`} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("nothing matches %s in:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestCompareDeploy(t *testing.T) {
+	var out, errs strings.Builder
+	if code := run(strings.Fields("-what deploy -duration 800ms"), &out, &errs); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	for _, want := range []string{`(?m)^ratio deploy/average [0-9.]+$`, `(?m)^ratio deploy/peak [0-9.]+$`, `(?m)^ratio deploy/crash [0-9.]+$`, `(?m)^ratio deploy/groupcache-average [0-9.]+$`, `(?m)^  replacement +[0-9.]+`} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("nothing matches %s in:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestCompareInvalidate(t *testing.T) {
+	var out, errs strings.Builder
+	if code := run(strings.Fields("-what invalidate -duration 200ms"), &out, &errs); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	for _, want := range []string{`(?m)^ratio invalidate/stale-reads 0$`, `(?m)^ratio invalidate/3/remove-p99-ms [0-9.]+$`, `(?m)^ratio invalidate/10/us-per-key-in-100 [0-9.]+$`, `(?m)^10 instances$`} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("nothing matches %s in:\n%s", want, out.String())
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
@@ -20,6 +22,8 @@ type suite struct {
 var suites = []suite{
 	{"remote", "remote hits: a value that another process has in memory", runRemote},
 	{"stampede", "values in demand whose time is over: how often they are loaded, and who waits for that", runStampede},
+	{"deploy", "a fleet whose instances are replaced in turn, and one that crashes: what the origin loads then", runDeploy},
+	{"invalidate", "values that are removed: whether they are ever read again, and what a Remove takes", runInvalidate},
 }
 
 func suiteNames() []string {
@@ -61,4 +65,12 @@ func runStampede(ctx context.Context, o *options) (*report.Report, error) {
 		Cells:    o.cells,
 		Progress: o.progress,
 	})
+}
+
+func runDeploy(ctx context.Context, o *options) (*report.Report, error) {
+	return deploy.Run(ctx, deploy.Options{Short: o.short, Duration: o.duration, Progress: o.progress})
+}
+
+func runInvalidate(ctx context.Context, o *options) (*report.Report, error) {
+	return invalidate.Run(ctx, invalidate.Options{Short: o.short, Duration: o.duration, Progress: o.progress})
 }

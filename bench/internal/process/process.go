@@ -131,6 +131,16 @@ func (c *Child) Close() error {
 	return nil
 }
 
+// Kill ends the child at once, as the loss of its machine would. It returns when it has ended. Close is not needed after it.
+func (c *Child) Kill() error {
+	defer c.cancel()
+	if err := c.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("process %q: %w", c.role, err)
+	}
+	_ = c.cmd.Wait() // that it was killed
+	return nil
+}
+
 // Role returns the part that this process was started for; ok is false if it is nobody's child.
 func Role() (role string, ok bool) { return os.LookupEnv(roleVariable) }
 

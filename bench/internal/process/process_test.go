@@ -111,6 +111,17 @@ func TestCloseKillsAChildThatHangs(t *testing.T) {
 	mustBeGone(t, pid)
 }
 
+func TestKill(t *testing.T) {
+	c, pid := start(t, context.Background(), "victim")
+	if err := c.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeGone(t, pid)
+	if err := c.Call(context.Background(), "double", 1, nil); err == nil {
+		t.Error("a killed child answers")
+	}
+}
+
 func TestChildThatEndsAtOnce(t *testing.T) {
 	c, err := Start(context.Background(), "refuses to start")
 	if err != nil {

@@ -1,0 +1,192 @@
+// Package invalidate checks in real processes that a value that was removed is never read again, anywhere in the fleet, and
+// measures what a Remove takes. Readers in all processes compare what they get with the newest version that a Remove, in whatever
+// process, has returned for; they learn of it from memory that the processes share.
+package invalidate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
+)
+
+const (
+	defaultReads = 10_000_000
+	shortReads   = 1_000_000
+
+	// patience is how many times as long as it should take the reads of a setting may take.
+	patience = 20
+)
+
+// Options say how much to measure.
+type Options struct {
+	Short    bool
+	Duration time.Duration // of each setting; 0: 15 s, or 4 s if Short. Readers as fast as they can go on until they have read enough
+	Progress func(format string, args ...any)
+}
+
+// A Setting is what readers and removers do.
+type Setting struct {
+	Name, Title string
+	Readers     int  // in each process
+	Paced       bool // they are
+	Everywhere  bool // all processes remove at the same time; else one after the other
+	Batch       int
+	Pause       time.Duration // between two Removes in the fleet, at most
+}
+
+// Settings returns all of them.
+func Settings() []Setting {
+	return []Setting{
+		{"flood", "readers as fast as they can, a remover in each process", 8, false, true, 1, 4 * time.Millisecond},
+		{"single", "Remove of one key at a time, readers at a modest pace", 2, true, false, 1, 4 * time.Millisecond},
+		{"batch", "Remove of 100 keys at a time, readers at a modest pace", 2, true, false, 100, 40 * time.Millisecond},
+	}
+}
+
+// Sizes are the fleets that are measured.
+var sizes = []int{3, 10}
+
+// A Measured is what was found in a setting.
+type Measured struct {
+	Instances int
+	Setting   Setting
+	Found     *Found
+}
+
+// Run measures all fleets in all settings, and reports them.
+func Run(ctx context.Context, o Options) (*report.Report, error) {
+	reads := int64(defaultReads)
+	switch {
+	case o.Duration > 0 && o.Duration < time.Second:
+		reads = 0 // to try out
+	case o.Short:
+		reads = shortReads
+	}
+	if o.Duration == 0 {
+		o.Duration = 15 * time.Second
+		if o.Short {
+			o.Duration = 4 * time.Second
+		}
+	}
+	var measured []Measured
+	for _, n := range sizes {
+		found, err := measure(ctx, n, o, reads/int64(len(sizes)))
+		if err != nil {
+			return nil, fmt.Errorf("%d instances: %w", n, err)
+		}
+		measured = append(measured, found...)
+	}
+	return newReport(measured, o.Duration), nil
+}
+
+// measure measures one fleet in all settings.
+func measure(ctx context.Context, n int, o Options, reads int64) (_ []Measured, err error) {
+	f, err := open(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	var measured []Measured
+	for _, s := range Settings() {
+		o.Progress("%d instances: %s", n, s.Title)
+		m := Measured{n, s, new(Found)}
+		for round := 0; round == 0 || !s.Paced && m.Found.Reads < reads; round++ {
+			if round == patience {
+				return nil, fmt.Errorf("%s: %d reads in %v, want %d", s.Name, m.Found.Reads, patience*o.Duration, reads)
+			}
+			found, err := f.run(ctx, s, o.Duration)
+			if err != nil {
+				return nil, err
+			}
+			m.Found.add(found)
+		}
+		if err := m.Found.err(); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.Name, err)
+		}
+		measured = append(measured, m)
+	}
+	return measured, nil
+}
+
+// A fleet is the processes, and what they share.
+type fleet struct {
+	children []*process.Child
+	ledger   string
+}
+
+// open starts n processes, and makes a fleet of their instances.
+func open(ctx context.Context, n int) (_ *fleet, err error) {
+	f := &fleet{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.close())
+		}
+	}()
+	if f.ledger, err = createLedger(""); err != nil {
+		return nil, err
+	}
+	for range n {
+		c, err := process.Start(ctx, role)
+		if err != nil {
+			return nil, err
+		}
+		f.children = append(f.children, c)
+	}
+	opening, cancel := context.WithTimeout(ctx, 3*joinTimeout)
+	defer cancel()
+	urls := make([]string, n)
+	if err := f.each(func(i int, c *process.Child) error { return c.Call(opening, "open", Setup{i, f.ledger}, &urls[i]) }); err != nil {
+		return nil, err
+	}
+	return f, f.each(func(_ int, c *process.Child) error { return c.Call(opening, "join", urls, nil) })
+}
+
+// run has all processes do what a setting says, and returns what they found together.
+func (f *fleet) run(ctx context.Context, s Setting, d time.Duration) (*Found, error) {
+	n := time.Duration(len(f.children))
+	ctx, cancel := context.WithTimeout(ctx, d+3*callTimeout)
+	defer cancel()
+	found := make([]*Found, n)
+	err := f.each(func(i int, c *process.Child) error {
+		p := Plan{Duration: d, Readers: s.Readers, Paced: s.Paced, End: d, Batch: s.Batch, Pause: s.Pause}
+		if s.Everywhere {
+			p.Pause *= n
+		} else {
+			p.Begin, p.End = d*time.Duration(i)/n, d*time.Duration(i+1)/n
+		}
+		return c.Call(ctx, "run", p, &found[i])
+	})
+	if err != nil {
+		return nil, err
+	}
+	sum := new(Found)
+	for _, g := range found {
+		sum.add(g)
+	}
+	return sum, nil
+}
+
+func (f *fleet) close() error {
+	err := f.each(func(_ int, c *process.Child) error { return c.Close() })
+	if f.ledger != "" {
+		err = errors.Join(err, os.Remove(f.ledger))
+	}
+	return err
+}
+
+// each calls do for all children at the same time.
+func (f *fleet) each(do func(i int, c *process.Child) error) error {
+	errs := make([]error, len(f.children))
+	var wg sync.WaitGroup
+	for i, c := range f.children {
+		wg.Go(func() { errs[i] = do(i, c) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
