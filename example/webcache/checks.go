@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
@@ -45,8 +47,8 @@ func (o *options) checkService(given map[string]bool, peerList, secretFile strin
 	if o.origin == "" {
 		return errors.New("-origin is missing: give the URL of the origin, such as -origin http://10.0.0.9:8080")
 	}
-	if o.shutdown < 0 {
-		return fmt.Errorf("-shutdown-timeout is %v: use a positive duration", o.shutdown)
+	if err := o.checkTimes(given); err != nil {
+		return err
 	}
 	if err := checkAddress(o.listen); err != nil {
 		return fmt.Errorf("-listen: %w: use a host and a port, such as 127.0.0.1:8080 or :8080", err)
@@ -59,31 +61,49 @@ func (o *options) checkService(given map[string]bool, peerList, secretFile strin
 			o.admin = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
-	if !given["peers"] {
-		for _, name := range []string{"self", "secret-file", "insecure"} {
+	return o.checkFleet(given, peerList, secretFile)
+}
+
+func (o *options) checkTimes(given map[string]bool) error {
+	for name, d := range map[string]time.Duration{"shutdown-timeout": o.shutdown, "drain": o.drain, "peers-interval": o.interval} {
+		if given[name] && d <= 0 {
+			return fmt.Errorf("-%s is %v: use a positive duration", name, d)
+		}
+	}
+	if given["drain"] && o.drain >= o.shutdown {
+		return fmt.Errorf("-drain is %v: use less than -shutdown-timeout, which is %v", o.drain, o.shutdown)
+	}
+	return nil
+}
+
+// inFleet reports whether there is a way to find other instances.
+func (o *options) inFleet() bool { return len(o.peers) > 0 || o.peersFile != "" || o.peersDNS != "" }
+
+// findBy are the flags that say how instances find each other.
+var findBy = []string{"peers", "peers-file", "peers-dns"}
+
+// checkFleet looks at the flags of an instance that has others.
+func (o *options) checkFleet(given map[string]bool, peerList, secretFile string) (err error) {
+	by := slices.DeleteFunc(slices.Clone(findBy), func(name string) bool { return !given[name] })
+	switch {
+	case len(by) == 0:
+		for _, name := range []string{"self", "secret-file", "insecure", "drain", "peers-interval"} {
 			if given[name] {
-				return fmt.Errorf("-%s is given without -peers: give the URLs of the instances too, or leave it out", name)
+				return fmt.Errorf("-%s is given without -peers, -peers-file or -peers-dns: say how to find the instances too, or leave it out", name)
 			}
 		}
 		return nil
+	case len(by) > 1:
+		return fmt.Errorf("-%s is given together with -%s: leave one of them out", by[1], by[0])
 	}
-	return o.checkFleet(peerList, secretFile)
-}
-
-// checkFleet looks at the flags that go with -peers.
-func (o *options) checkFleet(peerList, secretFile string) (err error) {
-	for _, u := range strings.Split(peerList, ",") {
-		if u = strings.TrimSpace(u); u != "" {
-			o.peers = append(o.peers, u)
-		}
+	if err := o.checkFinding(given, by[0], peerList); err != nil {
+		return err
 	}
 	switch {
-	case len(o.peers) == 0:
-		return errors.New("-peers names no instance: give their URLs, separated by commas, or leave it out")
 	case o.self == "":
-		return errors.New("-self is missing: with -peers, give the URL by which they reach this instance")
+		return fmt.Errorf("-self is missing: with -%s, give the URL by which the others reach this instance", by[0])
 	case secretFile == "" && !o.insecure:
-		return errors.New("-secret-file is missing: with -peers, give a file with a secret that all have, or say -insecure")
+		return fmt.Errorf("-secret-file is missing: with -%s, give a file with a secret that all have, or say -insecure", by[0])
 	case secretFile != "" && o.insecure:
 		return errors.New("-insecure is given together with -secret-file: leave one of them out")
 	}
@@ -99,6 +119,26 @@ func (o *options) checkFleet(peerList, secretFile string) (err error) {
 		o.secret, err = readSecret(secretFile)
 	}
 	return err
+}
+
+// checkFinding looks at the flag by which instances find each other.
+func (o *options) checkFinding(given map[string]bool, by, peerList string) error {
+	for u := range strings.SplitSeq(peerList, ",") {
+		if u = strings.TrimSpace(u); u != "" {
+			o.peers = append(o.peers, u)
+		}
+	}
+	switch {
+	case by == "peers" && len(o.peers) == 0:
+		return errors.New("-peers names no instance: give their URLs, separated by commas, or leave it out")
+	case by == "peers" && given["peers-interval"]:
+		return errors.New("-peers-interval is for -peers-file and -peers-dns: leave it out")
+	case by == "peers-file" && o.peersFile == "":
+		return errors.New("-peers-file is empty: name a file with the URLs of the instances, or leave it out")
+	case by == "peers-dns" && o.peersDNS == "":
+		return errors.New("-peers-dns is empty: give the name that has an address for each instance, or leave it out")
+	}
+	return nil
 }
 
 // checkAddress reports what is wrong with an address to listen on.

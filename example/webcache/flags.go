@@ -19,11 +19,13 @@ import (
 // options are the flags' values.
 type options struct {
 	listen, origin, self, admin string
-	peers                       []string
+	peers                       []string // of these three,
+	peersFile, peersDNS         string   // one is given at most
+	interval                    time.Duration
 	secret                      []byte
 	insecure                    bool
 	maxBytes, maxObject         int64
-	shutdown                    time.Duration
+	drain, shutdown             time.Duration
 	log                         slog.Level
 	withStdin                   bool
 
@@ -33,8 +35,12 @@ type options struct {
 	source            string
 }
 
-// defaultMaxBytes is the default of -max-bytes.
-const defaultMaxBytes = 256 << 20
+const (
+	defaultMaxBytes = 256 << 20
+
+	// defaultShutdown leaves room for peers.DefaultDrainTime, and is over before a process that does not heed SIGTERM is usually killed.
+	defaultShutdown = 25 * time.Second
+)
 
 // demoFlags are the flags that go with -demo, and with nothing else but each other.
 var demoFlags = map[string]bool{"demo": true, "kill": true, "serve": true, "requests": true, "workers": true, "seed": true, "source": true, "max-bytes": true, "log": true}
@@ -47,15 +53,19 @@ func newFlagSet(o *options, peerList, secretFile *string) *flag.FlagSet {
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` that clients and other instances connect to")
 	fs.StringVar(&o.origin, "origin", "", "`URL` of the origin, without a path; required")
-	fs.StringVar(&o.self, "self", "", "`URL` by which the other instances reach this one, spelled as in their -peers")
+	fs.StringVar(&o.self, "self", "", "`URL` by which the other instances reach this one, spelled as they find it")
 	fs.StringVar(peerList, "peers", "", "`URLs` of the instances, separated by commas, with or without this one")
+	fs.StringVar(&o.peersFile, "peers-file", "", "`file` with the URLs of the instances, one a line; it is read again and again. Replace it by a rename")
+	fs.StringVar(&o.peersDNS, "peers-dns", "", "`name` that has an address for each instance, which has scheme, port and path as in -self; if it begins with _, one that has SRV records")
+	fs.DurationVar(&o.interval, "peers-interval", 0, "how often -peers-file is read, or -peers-dns looked up (default 2s, or 10s)")
 	fs.StringVar(secretFile, "secret-file", "", "`file` with the fleet's shared secret: 16 random bytes or more; space around it does not count")
 	fs.BoolVar(&o.insecure, "insecure", false, "run a fleet without a secret: whoever reaches -listen can read and replace what is cached")
 	o.maxBytes = defaultMaxBytes
 	fs.Var((*sizeFlag)(&o.maxBytes), "max-bytes", "memory for what is cached: a `size` such as 256MiB")
 	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most a fifth of -max-bytes (default 8MiB, or that fifth)")
 	fs.StringVar(&o.admin, "admin", "", "`address` for /healthz, /readyz and /stats; without a host, on loopback only (default none)")
-	fs.DurationVar(&o.shutdown, "shutdown-timeout", 10*time.Second, "how long requests have to finish after SIGTERM")
+	fs.DurationVar(&o.shutdown, "shutdown-timeout", defaultShutdown, "how long everything may take after SIGTERM: that other instances take over, and that requests finish")
+	fs.DurationVar(&o.drain, "drain", peers.DefaultDrainTime, "of that, how long other instances may take over what this one holds")
 	fs.Var((*levelFlag)(&o.log), "log", "least `level` to log: debug, info, warn or error (default info, or warn for the instances of -demo)")
 	fs.BoolVar(&o.withStdin, "with-stdin", false, "also end, as on SIGTERM, when the standard input does")
 

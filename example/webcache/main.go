@@ -4,13 +4,15 @@
 //	webcache -listen :8080 -origin http://10.0.0.9 -self http://10.0.0.1:8080 \
 //		-peers http://10.0.0.1:8080,http://10.0.0.2:8080 -secret-file secret -admin :9090
 //
+// In place of -peers, -peers-file or -peers-dns keep the list of instances current.
+//
 // See it at work, three processes and an origin on this machine:
 //
 //	go run ./example/webcache -demo
 //
 // The response header Cache-Status says of each request where the response came from; package
-// httpcache says what is cached. On SIGTERM and SIGINT it finishes what it is doing and exits with 0; a second
-// signal ends it at once. It exits with 2 if a flag is wrong, and with 1 if it cannot do its work.
+// httpcache says what is cached. On SIGTERM and SIGINT it says at /readyz that it leaves, hands over what it holds to the
+// other instances, finishes what it is doing, and exits with 0; a second signal ends it at once. It exits with 2 if a flag is wrong, and with 1 if it cannot do its work.
 package main
 
 import (

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,13 +23,15 @@ type service struct {
 	name     string // of the instance: its URL if there are others
 	log      *slog.Logger
 	cache    *httpcache.Handler
-	pool     *peers.Pool // nil without -peers
+	pool     *peers.Pool // nil of an instance without others
 	poolPath string
+	unfollow func() // ends the search for members, and waits for that
 	started  time.Time
 	leaving  atomic.Bool // no longer healthy
 }
 
-// runService runs an instance until ctx ends, and then until its requests have finished. It logs to stderr.
+// runService runs an instance until ctx ends, and then until the others have what it holds and its requests have finished. It
+// logs to stderr.
 func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 	var level slog.LevelVar
 	level.Set(max(opts.log, slog.LevelWarn)) // the start is told in one line, when it is done
@@ -42,7 +43,8 @@ func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 	level.Set(opts.log)
 	log := s.log
 
-	servers := []*http.Server{newServer(s, log)}
+	server := newServer(s, log)
+	servers := []*http.Server{server}
 	l, err := net.Listen("tcp", opts.listen)
 	if err != nil {
 		return fmt.Errorf("-listen: %w", err)
@@ -73,19 +75,25 @@ func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 		return err
 	case <-ctx.Done():
 	}
+	s.leave(server)
+	return nil
+}
+
+// leave takes the instance out of service within -shutdown-timeout. The server serves while the others take over what this
+// instance holds, which they ask it for; only then nobody new is let in, and those who are there get their answers.
+func (s *service) leave(server *http.Server) {
 	s.leaving.Store(true)
-	log.Info("shutting down", "timeout", opts.shutdown)
-	ctx, cancel := context.WithTimeout(context.Background(), opts.shutdown)
+	s.log.Info("shutting down", "timeout", s.opts.shutdown)
+	ctx, cancel := context.WithTimeout(context.Background(), s.opts.shutdown)
 	defer cancel()
-	if err := servers[0].Shutdown(ctx); err != nil {
-		log.Warn("requests were cut off", "error", err)
-	}
-	if s.pool != nil { // whose connections are none of the server's any more
+	if s.pool != nil {
 		if err := s.pool.Drain(ctx); err != nil {
-			log.Warn("requests of other instances were cut off", "error", err)
+			s.log.Warn("not everything was handed over", "error", err)
 		}
 	}
-	return nil
+	if err := server.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut off", "error", err)
+	}
 }
 
 // newService returns an instance, or the first thing that is wrong with its options, in one line.
@@ -99,8 +107,8 @@ func newService(opts *options, log *slog.Logger) (_ *service, err error) {
 		}
 	}()
 	cfg := httpcache.Config{Origin: opts.origin, MaxBytes: opts.maxBytes, MaxObjectBytes: opts.maxObject, Logger: log}
-	if len(opts.peers) > 0 {
-		if s.pool, err = newPool(opts, log); err != nil {
+	if opts.inFleet() {
+		if s.pool, s.unfollow, err = newPool(opts, log); err != nil {
 			return nil, err
 		}
 		u, err := url.Parse(s.pool.Self())
@@ -123,28 +131,15 @@ func (e usageError) Error() string { return e.msg }
 var flagNames = strings.NewReplacer(
 	"httpcache: Config.Origin", "-origin", "httpcache: cache: Config.MaxBytes", "-max-bytes", "httpcache: Config.MaxObjectBytes", "-max-object",
 	"httpcache: Config.Instance", "-listen", "peers: Config.Self", "-self", "peers: Set: member", "-peers:", "peers: Config.Secret", "-secret-file",
+	"peers: Config.DrainTime", "-drain", "discover: DNSConfig.Name", "-peers-dns", "discover: ", "-peers-file: ",
 	"\n", "; ")
-
-func newPool(opts *options, log *slog.Logger) (*peers.Pool, error) {
-	pool, err := peers.New(peers.Config{Self: opts.self, Secret: opts.secret, Insecure: opts.insecure, Logger: log})
-	if err != nil {
-		return nil, err
-	}
-	members := make([]peers.Member, len(opts.peers))
-	for i, u := range opts.peers {
-		members[i].URL = u
-	}
-	if err := pool.Set(members...); err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	return pool, nil
-}
 
 func (s *service) close() {
 	if s.cache != nil {
 		s.cache.Close()
 	}
 	if s.pool != nil {
+		s.unfollow()
 		s.pool.Close()
 	}
 }

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// A process is an instance that a test started.
+type process struct {
+	url, admin string
+	terminate  func()
+	wait       func() error
+	stderr     *output
+}
+
+// startThree starts instances that find each other by a file, and returns them when each is ready and has reached the others.
+func startThree(t *testing.T, origin string, args ...string) (fleet []*process) {
+	t.Helper()
+	dir := t.TempDir()
+	members, secret := filepath.Join(dir, "members"), filepath.Join(dir, "secret")
+	addrs, err := freeAddrs(6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := "http://" + strings.Join(addrs[:3], "\nhttp://") + "\n"
+	for name, text := range map[string]string{members: lines, secret: "0123456789abcdef"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, addr := range addrs[:3] {
+		p := &process{url: "http://" + addr, admin: "http://" + addrs[3+i]}
+		cmd, _, stderr := start(t, append(args, "-listen", addr, "-admin", addrs[3+i], "-self", p.url, "-origin", origin, "-peers-file", members, "-secret-file", secret)...)
+		p.terminate, p.wait, p.stderr = func() { cmd.Process.Signal(syscall.SIGTERM) }, cmd.Wait, stderr
+		fleet = append(fleet, p)
+	}
+	for _, p := range fleet {
+		waitFor(t, p.url+" to have found the others", func() bool {
+			resp, err := client.Get(p.admin + "/stats")
+			if err != nil {
+				return false
+			}
+			defer resp.Body.Close()
+			var s stats
+			if json.NewDecoder(resp.Body).Decode(&s) != nil || s.HTTP.Cache.Joining || len(s.Pool.Peers) != 2 {
+				return false
+			}
+			return s.Pool.Peers[0].Up && s.Pool.Peers[1].Up
+		})
+	}
+	return fleet
+}
+
+// SIGTERM: who leaves says so, and hands over what it holds while it serves. Nobody's request fails, and the origin is not asked again.
+func TestG9SIGTERMHandsOver(t *testing.T) {
+	const objects = 300
+	var loads atomic.Int64
+	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		loads.Add(1)
+		w.Header().Set("Cache-Control", "max-age=3600")
+		io.WriteString(w, "this is "+r.URL.Path)
+	})
+	fleet := startThree(t, origin)
+	leaver, stay := fleet[0], fleet[1:]
+	check := func(p *process, i int) bool {
+		path := fmt.Sprintf("/object/%d", i%objects)
+		status, body, header := fetch(t, p.url+path)
+		if status != 200 || body != "this is "+path {
+			t.Errorf("%s%s: %d %q %v", p.url, path, status, body, header)
+		}
+		return status == 200
+	}
+	for i := range objects {
+		check(fleet[i%3], i)
+	}
+	if n := loads.Load(); n != objects {
+		t.Fatalf("%d loads of %d objects", n, objects)
+	}
+
+	gone := make(chan struct{})
+	var load sync.WaitGroup
+	for n, p := range stay {
+		load.Go(func() {
+			for i := n; ; i += 7 {
+				select {
+				case <-gone:
+					return
+				default:
+				}
+				if !check(p, i) {
+					return
+				}
+			}
+		})
+	}
+	leaver.terminate()
+	err := leaver.wait()
+	close(gone)
+	load.Wait()
+	_, told, _ := strings.Cut(leaver.stderr.String(), "shutting down")
+	if err != nil || told == "" || strings.Contains(told, "level=WARN") {
+		t.Errorf("it ended with %v\n%s", err, leaver.stderr)
+	}
+	for i := range objects {
+		for _, p := range stay {
+			check(p, i)
+		}
+	}
+	if n := loads.Load(); n != objects {
+		t.Errorf("%d loads of %d objects, when one of three instances has left", n, objects)
+	}
+}
+
+// While it hands over, an instance says that it leaves, and serves.
+func TestSIGTERMIsToldAtOnce(t *testing.T) {
+	started, release := make(chan struct{}, 10), make(chan struct{})
+	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			started <- struct{}{}
+			<-release
+		}
+		w.Header().Set("Cache-Control", "max-age=3600")
+		io.WriteString(w, r.URL.Path)
+	})
+	fleet := startThree(t, origin)
+	// Another instance waits for what the one that leaves has begun to load, so that its Drain takes until then.
+	slow := make(chan string, len(fleet))
+	leaver := fleet[0]
+	get := func(p *process) {
+		resp, err := client.Get(p.url + "/slow")
+		if err != nil {
+			slow <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		slow <- fmt.Sprint(string(body), err)
+	}
+	for _, p := range fleet {
+		go get(p)
+	}
+	<-started
+	for _, p := range fleet { // the owner is the one that had to ask the origin
+		var s stats
+		_, body, _ := fetch(t, p.admin+"/stats")
+		if err := json.Unmarshal([]byte(body), &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.HTTP.Cache.Loads > 0 {
+			leaver = p
+		}
+	}
+	waitFor(t, "the others to wait", func() bool {
+		_, body, _ := fetch(t, leaver.admin+"/stats")
+		var s stats
+		return json.Unmarshal([]byte(body), &s) == nil && s.Pool.InFlight > 0
+	})
+	leaver.terminate()
+	for _, path := range []string{"/readyz", "/healthz"} {
+		waitFor(t, path+" to say so", func() bool { code, _, _ := fetch(t, leaver.admin+path); return code == 503 })
+	}
+	if code, body, _ := fetch(t, leaver.url+"/other"); code != 200 || body != "/other" {
+		t.Errorf("got %d %q", code, body)
+	}
+	close(release)
+	for range fleet {
+		if got := <-slow; got != "/slow<nil>" {
+			t.Errorf("a request that was under way got %s", got)
+		}
+	}
+	if err := leaver.wait(); err != nil {
+		t.Errorf("%v\n%s", err, leaver.stderr)
+	}
+}
