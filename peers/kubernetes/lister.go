@@ -97,6 +97,9 @@ func (l *lister) ListWithContext(ctx context.Context, o metav1.ListOptions) (run
 		return nil, context.Canceled
 	}
 	defer l.calls.Done()
+	if o.ResourceVersion == "0" { // the reflector's way to begin: with what the API server happens to remember, as old as that may be
+		o.ResourceVersion = ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	list, err := l.client.List(ctx, l.of(o))

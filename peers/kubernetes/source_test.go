@@ -38,7 +38,7 @@ func TestMembersComeAndGo(t *testing.T) {
 		f.wants(two + " " + three)
 		api.remove("b")
 		f.wants(two)
-		if calls := api.called(); calls != "list 0, watch 100" {
+		if calls := api.called(); calls != "list , watch 100" {
 			t.Errorf("calls: %s", calls)
 		}
 	})
