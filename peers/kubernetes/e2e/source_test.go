@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -153,7 +154,12 @@ func (c *cluster) follow(cfg kubernetes.Config) *follower {
 		stop()
 	})
 	return &follower{c.t, func() ([]discover.Member, error, bool) {
-		timer := time.AfterFunc(newsTime, cancel)
+		timer := time.AfterFunc(newsTime, func() {
+			var stacks strings.Builder
+			pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+			c.t.Logf("no news within %v:\n%s", newsTime, &stacks)
+			cancel()
+		})
 		defer timer.Stop()
 		return next()
 	}}
@@ -164,10 +170,11 @@ func (f *follower) wantsInTheEnd(want string) {
 	f.t.Helper()
 	next := f.next
 	defer func() { f.next = next }()
-	f.next = func() (members []discover.Member, err error, ok bool) {
+	f.next = func() ([]discover.Member, error, bool) {
 		for {
-			if members, err, ok = next(); err == nil {
-				return members, err, ok
+			members, err, ok := next()
+			if err == nil {
+				return members, nil, ok
 			}
 			f.t.Logf("passed over: %v", err)
 		}
@@ -180,7 +187,7 @@ func (f *follower) wants(want string) error {
 	f.t.Helper()
 	members, err, ok := f.next()
 	if !ok {
-		f.t.Fatalf("no news within %v; want %s", newsTime, want)
+		f.t.Fatalf("it has ended; want %s", want)
 	}
 	var got []string
 	for _, m := range members {
