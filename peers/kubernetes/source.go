@@ -44,6 +44,8 @@ func New(cfg Config) (*Source, error) {
 // member, the error says why, and the last list stands: a fleet whose pods have all become unready is not thereby an
 // empty one. If some endpoints have no URL (no port of that name, no hostname), an error says so, and the others are the members.
 //
+// An API server that is busy and says when to come again is asked again then, ten times at most, before that is an error.
+//
 // An error is yielded once, until it is another one or over; when it is over the list is yielded again.
 //
 // It may be called concurrently; each call has a watch of its own.
