@@ -43,6 +43,11 @@ func (m *company) isLatest(pull uint64) bool {
 
 // pull gets what p holds of slots, the hottest first, while goOn says so and there is room, and tells p when that is over.
 func (c *Cache[K, V]) pull(p Peer, slots *Slots, goOn func() bool) {
+	defer func() {
+		if goOn() { // else a later one pulls from it, too
+			_, _, _ = c.list(p, nil, Pulled)
+		}
+	}()
 	begun := time.Now()
 	pulled := int64(0)
 	for cursor := uint64(0); goOn(); {
@@ -63,7 +68,6 @@ func (c *Cache[K, V]) pull(p Peer, slots *Slots, goOn func() bool) {
 			break
 		}
 	}
-	_, _, _ = c.list(p, nil, Pulled)
 }
 
 // pause sleeps for d, or until the cache is closed.

@@ -33,8 +33,8 @@ type Peers interface {
 	// but neither its present owner nor this process. It is empty most of the time.
 	Former(key string) iter.Seq[Peer]
 
-	// Gained yields the instances that owned, in the view before the present one, slots that this process owns now, with
-	// those slots.
+	// Gained yields the instances that owned, in views that this instance had not long ago, slots that this process owns now and has
+	// not owned since, with those slots.
 	Gained() iter.Seq2[Peer, *Slots]
 
 	// Slot returns the slot of key: a number from 0 to 65535 that depends on the key alone, and is the same on every instance.

@@ -23,6 +23,9 @@ const (
 	// announceTimeout bounds what another instance may take to hear that this one leaves.
 	announceTimeout = 2 * time.Second
 
+	// announceAgain is how long Drain waits before it tells those again that have not heard it.
+	announceAgain = 500 * time.Millisecond
+
 	// progressEvery is how often Drain logs how far it is.
 	progressEvery = 5 * time.Second
 )
@@ -80,14 +83,19 @@ func (p *Pool) handOver(ctx context.Context) error {
 	if err := p.change(func() { p.leaves = true }); err != nil {
 		return err
 	}
-	unsure := p.announce(ctx)
+	unsure := p.announce(ctx, p.Others())
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	logged := time.Now()
+	logged, announced := time.Now(), time.Now()
 	for {
-		left, total := p.handover.progress()
 		now := time.Now()
-		switch over := left == 0 && !unsure || !now.Before(until); {
+		if len(unsure) > 0 && now.Sub(announced) >= announceAgain && now.Before(until) {
+			unsure = p.announce(ctx, unsure)
+			now = time.Now()
+			announced = now
+		}
+		left, total := p.handover.progress()
+		switch over := left == 0 && len(unsure) == 0 || !now.Before(until); {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case over || now.Sub(logged) >= progressEvery:
@@ -106,14 +114,14 @@ func (p *Pool) handOver(ctx context.Context) error {
 	}
 }
 
-// announce tells all others that this instance leaves, and notes what they pull. It returns true if some of the members may not know it.
-func (p *Pool) announce(ctx context.Context) (unsure bool) {
+// announce tells others that this instance leaves, and notes what they pull. It returns those members that may not know it.
+func (p *Pool) announce(ctx context.Context, others []cache.Peer) (unsure []cache.Peer) {
 	ctx, cancel := context.WithTimeout(ctx, announceTimeout)
 	defer cancel()
 	v := p.current()
-	errs := make([]error, len(v.others))
+	errs := make([]error, len(others))
 	var wg sync.WaitGroup
-	for i, o := range v.others {
+	for i, o := range others {
 		wg.Go(func() {
 			pr := o.(*peer)
 			errs[i] = pr.told(ctx, &wire.Request{Verb: wire.Leave}, func(b []byte) error {
@@ -132,11 +140,15 @@ func (p *Pool) announce(ctx context.Context) (unsure bool) {
 		})
 	}
 	wg.Wait()
-	err := errors.Join(errs...)
-	if err != nil {
+	for i, err := range errs {
+		if err != nil {
+			unsure = append(unsure, others[i])
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		p.log.Warn("peers: not all others know that this instance leaves", "error", err)
 	}
-	return err != nil
+	return unsure
 }
 
 func (h *handover) begin() {

@@ -329,25 +329,27 @@ func (p *Pool) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
 	}
 }
 
-// gained returns who owned what this instance owns now.
+// gained returns who owned what this instance owns now, in any of the views since it did not own it.
 func (v *view) gained() map[cache.Peer]*cache.Slots {
 	gained := make(map[cache.Peer]*cache.Slots)
-	if len(v.former) == 0 {
-		return gained
-	}
-	before := &v.former[0]
 	for slot := range ring.Slots {
 		if v.owner(slot) != nil {
 			continue
 		}
-		from := before.owner(slot)
-		if from == nil || before.gone[from.Addr()] {
-			continue
+		for i := range v.former {
+			f := &v.former[i]
+			from := f.owner(slot)
+			if from == nil {
+				break
+			}
+			if f.gone[from.Addr()] {
+				continue
+			}
+			if gained[from] == nil {
+				gained[from] = new(cache.Slots)
+			}
+			gained[from].Add(slot)
 		}
-		if gained[from] == nil {
-			gained[from] = new(cache.Slots)
-		}
-		gained[from].Add(slot)
 	}
 	return gained
 }

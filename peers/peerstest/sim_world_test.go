@@ -243,8 +243,6 @@ func newSimOrigin() *simOrigin {
 	return &simOrigin{versions: make(map[string]int), running: make(map[string]int), loads: make(map[string]int)}
 }
 
-var errOrigin = errors.New("the origin fails")
-
 // load reads the version first, and takes its time afterwards: so it is as old as it can be when it is returned.
 func (o *simOrigin) load(ctx context.Context, by, key string) (string, error) {
 	o.mu.Lock()

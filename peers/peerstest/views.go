@@ -64,30 +64,40 @@ func (in *Instance) setView(v *view) {
 // Gained implements cache.Peers.
 func (in *Instance) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
 	return func(yield func(cache.Peer, *cache.Slots) bool) {
-		views := in.formerViews()
-		if len(views) == 0 {
-			return
-		}
-		now, before := in.view.Load().placed(), views[0].placed()
-		gained := make(map[int]*cache.Slots)
-		if now.table.Len() > 0 && before.table.Len() > 0 {
-			for slot := range ring.Slots {
-				from := before.index[before.table.OwnerOfSlot(slot)]
-				if now.index[now.table.OwnerOfSlot(slot)] != in.index || from == in.index || slices.Contains(views[0].gone, from) {
-					continue
-				}
-				if gained[from] == nil {
-					gained[from] = new(cache.Slots)
-				}
-				gained[from].Add(slot)
-			}
-		}
-		for from, slots := range gained {
+		for from, slots := range in.gained() {
 			if !yield(in.links[from], slots) {
 				return
 			}
 		}
 	}
+}
+
+func (in *Instance) gained() map[int]*cache.Slots {
+	gained := make(map[int]*cache.Slots)
+	now, views := in.view.Load().placed(), in.formerViews()
+	for slot := range ring.Slots {
+		if now.table.Len() == 0 || now.index[now.table.OwnerOfSlot(slot)] != in.index {
+			continue
+		}
+		for _, old := range views {
+			before := old.placed()
+			if before.table.Len() == 0 {
+				continue
+			}
+			from := before.index[before.table.OwnerOfSlot(slot)]
+			if from == in.index {
+				break
+			}
+			if slices.Contains(old.gone, from) {
+				continue
+			}
+			if gained[from] == nil {
+				gained[from] = new(cache.Slots)
+			}
+			gained[from].Add(slot)
+		}
+	}
+	return gained
 }
 
 // Slot implements cache.Peers.

@@ -45,7 +45,7 @@ type Plan struct {
 func NewPlan(ttl time.Duration) Plan {
 	instances, rate := 10, 2000
 	if ttl < 2*time.Second {
-		instances, rate = 3, 500
+		instances, rate = 3, 200
 	}
 	return Plan{
 		Instances: instances, Rate: rate, TTL: ttl, Warm: 2*ttl - ttl/4, Steady: ttl + ttl/4,

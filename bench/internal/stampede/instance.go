@@ -136,7 +136,15 @@ func (in *instance) join(urls []string) error {
 		members[i].URL = url
 	}
 	in.group.Set(urls...)
-	return in.pool.Set(members...)
+	if err := in.pool.Set(members...); err != nil {
+		return err
+	}
+	for _, c := range in.caches { // which share nothing before that
+		for c.Stats().Joining {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return nil
 }
 
 func (in *instance) close() error {

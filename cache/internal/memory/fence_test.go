@@ -283,3 +283,21 @@ func TestClose(t *testing.T) {
 		t.Error("Begin after Close")
 	}
 }
+
+// A fence that comes again, or is heard of from others, does not become the only one that was under way.
+func TestG4FenceThatComesAgain(t *testing.T) {
+	s := memory.New[string](64<<20, true)
+	later := s.Now() + memory.Instant(time.Hour)
+	s.Fence(1, later, "k")
+	s.Fence(2, later, "k")
+	s.Release(2, "k")
+	s.Fence(1, later, "k")
+	if s.IsSole("k", 1) {
+		t.Error("the first one may store, though the second overlapped it")
+	}
+	s.Release(1, "k")
+	s.Hold(3, later, "k")
+	if s.IsSole("k", 3) || !s.Held("k") {
+		t.Error("what was heard of may store, or does not hold")
+	}
+}
