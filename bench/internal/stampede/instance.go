@@ -139,6 +139,9 @@ func (in *instance) join(urls []string) error {
 	if err := in.pool.Set(members...); err != nil {
 		return err
 	}
+	for range in.pool.Former("key") { // which takes its time when it is asked first
+		break
+	}
 	for _, c := range in.caches { // which share nothing before that
 		for c.Stats().Joining {
 			time.Sleep(time.Millisecond)
