@@ -288,15 +288,16 @@ func (f *raised[K, V]) release() error {
 		if gone[p] != nil {
 			return nil
 		}
-		if f.fenced[i] {
-			if err := p.Release(ctx, req); err == nil || errors.Is(err, ErrUnknownCache) {
-				return nil
-			}
+		if f.fenced[i] && isNilOrUnknown(p.Release(ctx, req)) {
+			return nil
 		}
 		return p.Fence(ctx, again)
 	})
 	return f.outcome()
 }
+
+// isNilOrUnknown reports whether an instance did what it was asked for, or has no need to.
+func isNilOrUnknown(err error) bool { return err == nil || errors.Is(err, ErrUnknownCache) }
 
 // fence does what a FenceRequest asks for, on this instance.
 func (c *Cache[K, V]) fence(req *FenceRequest) { c.fenceBy(req, c.store.Fence) }
