@@ -285,7 +285,7 @@ func (f *raised[K, V]) release() error {
 	ctx, cancel := f.bounded()
 	defer cancel()
 	f.round(0, func(i int, p Peer) error {
-		if gone[p] != nil {
+		if _, isGone := gone[p]; isGone {
 			return nil
 		}
 		if f.fenced[i] && isNilOrUnknown(p.Release(ctx, req)) {

@@ -114,7 +114,13 @@ func child(spec []string) error {
 		case "close":
 			err = source.Close()
 		}
-		fmt.Println("done", err, len(pool.Others()))
+		members := 0
+		for _, p := range pool.Others() {
+			if !pool.Left(p) {
+				members++
+			}
+		}
+		fmt.Println("done", err, members)
 	}
 	return nil
 }

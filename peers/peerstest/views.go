@@ -210,6 +210,7 @@ func (in *Instance) Forget(addrs []string) bool {
 			gone = append(gone, other.index)
 		}
 	}
+	in.former = slices.Clone(in.former) // which others may be looking at
 	for _, i := range gone {
 		delete(in.met, i)
 		for j := range in.former {
