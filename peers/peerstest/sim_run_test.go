@@ -16,13 +16,14 @@ func (w *world) run() {
 	const length = 15 * time.Second
 	w.end = time.Now().Add(length)
 	var wg sync.WaitGroup
-	if !w.kind.calm {
-		wg.Go(w.events)
-	}
-	for _, i := range w.members {
-		for w.kind.calm && w.nodes[i].cache.Load().Stats().Joining {
-			time.Sleep(10 * time.Millisecond)
+	if w.kind.calm {
+		for _, i := range w.members {
+			for w.nodes[i].cache.Load().Stats().Joining {
+				time.Sleep(10 * time.Millisecond)
+			}
 		}
+	} else {
+		wg.Go(w.events)
 	}
 	for caller := range 3 * len(w.nodes) {
 		rng := rand.New(rand.NewPCG(w.seed, uint64(caller+100)))
