@@ -31,7 +31,8 @@ const (
 type handover struct {
 	// mu guards what follows. It is a leaf.
 	mu    sync.Mutex
-	due   map[string]map[string]bool // caches by the URLs of those who pull them; nil: no Drain has begun
+	due   map[string]map[string]bool // caches by the URLs of those who pull them
+	done  map[string]map[string]bool // what those who were told, or are being told, have pulled since
 	total int                        // of due, at first
 }
 
@@ -116,6 +117,7 @@ func (p *Pool) announce(ctx context.Context) (unsure bool) {
 	for i, o := range v.others {
 		wg.Go(func() {
 			pr := o.(*peer)
+			p.handover.tell(pr.url)
 			errs[i] = pr.told(ctx, &wire.Request{Verb: wire.Leave}, func(b []byte) error {
 				names, err := wire.DecodeNames(b)
 				if err == nil {
@@ -142,19 +144,31 @@ func (p *Pool) announce(ctx context.Context) (unsure bool) {
 func (h *handover) begin() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.due, h.total = make(map[string]map[string]bool), 0
+	h.due, h.done, h.total = make(map[string]map[string]bool), make(map[string]map[string]bool), 0
 }
 
-// expect notes that an instance pulls caches.
+// tell notes that an instance is about to be told. It may have pulled everything before its answer is read.
+func (h *handover) tell(url string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.done[url] = make(map[string]bool)
+}
+
+// expect notes that an instance, which was told, pulls caches.
 func (h *handover) expect(url string, caches []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(caches) == 0 {
 		return
 	}
-	h.due[url] = make(map[string]bool, len(caches))
 	h.total++
 	for _, name := range caches {
+		if h.done[url][name] {
+			continue
+		}
+		if h.due[url] == nil {
+			h.due[url] = make(map[string]bool, len(caches))
+		}
 		h.due[url][name] = true
 	}
 }
@@ -163,6 +177,9 @@ func (h *handover) expect(url string, caches []string) {
 func (h *handover) pulled(url, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if done := h.done[url]; done != nil {
+		done[name] = true
+	}
 	delete(h.due[url], name)
 	if len(h.due[url]) == 0 {
 		delete(h.due, url)
