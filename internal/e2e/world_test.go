@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,7 +59,10 @@ func newWorld(t *testing.T) (*world, []*instance) {
 }
 
 // ask makes instances those that clients turn to from now on.
-func (w *world) ask(all ...*instance) { w.asked.Store(&all) }
+func (w *world) ask(all ...*instance) {
+	all = slices.Clone(all)
+	w.asked.Store(&all)
+}
 
 // load has clients send requests until the test's end, or calm is called.
 func (w *world) load() {
