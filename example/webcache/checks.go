@@ -33,6 +33,9 @@ func (o *options) checkDemo(given map[string]bool) error {
 	if o.requests < 1 || o.workers < 1 || o.workers > 1000 {
 		return fmt.Errorf("-requests is %d and -workers %d: use at least 1, and at most 1000 workers", o.requests, o.workers)
 	}
+	if o.kill && o.roll {
+		return errors.New("-roll is given together with -kill: leave one of them out")
+	}
 	if given["source"] && o.source == "" {
 		return errors.New("-source is empty: name a folder, or leave it out")
 	}

@@ -35,7 +35,7 @@ func runDemo(ctx context.Context, opts *options, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	defer fleet.stop()
+	defer fleet.kill()
 	for _, in := range fleet.instances {
 		fmt.Fprintf(stderr, "instance %d  %s  pid %d\n", in.index, in.url, in.cmd.Process.Pid)
 	}

@@ -80,6 +80,10 @@ func drive(ctx context.Context, opts *options, o *origin, f *fleet, stderr io.Wr
 	for i := range parts {
 		wg.Go(func() { parts[i] = d.work(ctx, rand.New(rand.NewPCG(opts.seed, uint64(i+1))), opts.kill) })
 	}
+	var rolled error
+	if opts.roll {
+		wg.Go(func() { rolled = d.roll(ctx) })
+	}
 	finished := make(chan struct{})
 	go func() {
 		wg.Wait()
@@ -90,7 +94,23 @@ func drive(ctx context.Context, opts *options, o *origin, f *fleet, stderr io.Wr
 	for _, p := range parts {
 		all.add(p)
 	}
+	if rolled != nil && ctx.Err() == nil {
+		all.errors, all.example = all.errors+1, rolled
+	}
 	return all
+}
+
+// roll replaces one instance after the other. The first one goes when a quarter of the requests has been sent.
+func (d *driver) roll(ctx context.Context) error {
+	for i, in := range d.fleet.instances {
+		for d.done.Load() < d.total*int64(i+1)/int64(len(d.fleet.instances)+1) && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		if err := d.fleet.replace(ctx, in); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // watch prints a line a second until finished is closed.
@@ -138,7 +158,7 @@ func (d *driver) pick(rng *rand.Rand) *instance {
 	var there [instanceCount]*instance
 	n := 0
 	for _, in := range d.fleet.instances {
-		if !in.isGone() {
+		if !in.away.Load() && !in.isGone() {
 			there[n] = in
 			n++
 		}
@@ -175,8 +195,8 @@ func (d *driver) one(ctx context.Context, in *instance, path string, r *result) 
 // goneSoon reports whether the instance's process is gone, or is just about to be.
 func (in *instance) goneSoon() bool {
 	select {
-	case <-in.gone:
-		return true
+	case <-in.ended():
+		return !in.away.Load() // else it was asked to end, and that is no excuse
 	case <-time.After(2 * time.Second):
 		return false
 	}

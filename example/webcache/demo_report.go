@@ -16,7 +16,7 @@ type report struct {
 	loads      int                  // requests that the origin saw: distinct, reloaded and duplicates together
 	distinct   int                  // objects that it was asked for
 	duplicates int                  // of these, those that should not have been
-	reloaded   int                  // objects that were loaded again because their owner was lost
+	reloaded   int                  // objects that were loaded again because their owner was lost, or replaced
 	owned      map[*instance]int    // objects by who loaded them first
 	gone       map[string]*instance // instances that were lost, by name
 }
@@ -41,6 +41,9 @@ func newReport(o *origin, f *fleet, res *result) *report {
 			if len(by) > 1 {
 				r.reloaded++
 			}
+		} else if f.replaced > 0 {
+			allowed += f.replaced
+			r.reloaded += len(by) - 1
 		}
 		if len(by) > allowed {
 			r.duplicates += len(by) - allowed
@@ -75,6 +78,10 @@ func (r *report) print(w io.Writer) {
 	if len(r.gone) > 0 {
 		count("reloaded objects", r.reloaded, "   once each, after the loss of the instance that owned them")
 		count("lost requests", r.lost, "   to the instance that was killed")
+	}
+	if n := r.fleet.replaced; n > 0 {
+		count("replaced instances", n, "   by SIGTERM and a new process")
+		count("more loads", r.reloaded, fmt.Sprintf("   %s of the objects; all would be %d", percent(r.reloaded, r.distinct), r.distinct))
 	}
 	count("duplicate loads", r.duplicates, "   must be 0")
 	count("errors", r.errors, "   must be 0")

@@ -48,7 +48,7 @@ func demo(t *testing.T, args ...string) (*report, *origin, *fleet) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(f.stop)
+	t.Cleanup(f.kill)
 	return newReport(o, f, drive(context.Background(), opts, o, f, t.Output())), o, f
 }
 
@@ -104,6 +104,15 @@ func TestG8SIGKILLUnderLoad(t *testing.T) {
 			t.Errorf("instance %d had %d requests", in.index, r.at[in])
 		}
 	}
+}
+
+// Each of three processes is replaced under load: no request fails, and the origin hardly notices.
+func TestG9RollUnderLoad(t *testing.T) {
+	r, _, f := demo(t, "-roll", "-requests", "20000", "-source", tree(t, 700))
+	if err := r.err(); err != nil || f.replaced != 3 || r.reloaded > r.distinct/10 {
+		t.Errorf("%v; %d instances were replaced, and %d of %d objects loaded again", err, f.replaced, r.reloaded, r.distinct)
+	}
+	r.print(t.Output())
 }
 
 // What counts as a duplicate, when c was lost.

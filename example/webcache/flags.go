@@ -29,10 +29,10 @@ type options struct {
 	log                         slog.Level
 	withStdin                   bool
 
-	demo, kill, serve bool
-	requests, workers int
-	seed              uint64
-	source            string
+	demo, kill, roll, serve bool
+	requests, workers       int
+	seed                    uint64
+	source                  string
 }
 
 const (
@@ -43,7 +43,7 @@ const (
 )
 
 // demoFlags are the flags that go with -demo, and with nothing else but each other.
-var demoFlags = map[string]bool{"demo": true, "kill": true, "serve": true, "requests": true, "workers": true, "seed": true, "source": true, "max-bytes": true, "log": true}
+var demoFlags = map[string]bool{"demo": true, "kill": true, "roll": true, "serve": true, "requests": true, "workers": true, "seed": true, "source": true, "max-bytes": true, "log": true}
 
 // serviceToo are the demoFlags that the service has as well.
 var serviceToo = map[string]bool{"max-bytes": true, "log": true}
@@ -71,6 +71,7 @@ func newFlagSet(o *options, peerList, secretFile *string) *flag.FlagSet {
 
 	fs.BoolVar(&o.demo, "demo", false, "run three instances and an origin on this machine, and load them")
 	fs.BoolVar(&o.kill, "kill", false, "with -demo: kill one of the instances in the middle of it")
+	fs.BoolVar(&o.roll, "roll", false, "with -demo: replace one instance after the other in the middle of it, by SIGTERM and a new process")
 	fs.BoolVar(&o.serve, "serve", false, "with -demo: stay up afterwards, to be tried with curl")
 	fs.IntVar(&o.requests, "requests", 60_000, "with -demo: how many requests")
 	fs.IntVar(&o.workers, "workers", 32, "with -demo: how many requests at a time")

@@ -90,6 +90,8 @@ func TestBadFlags(t *testing.T) {
 		{"-demo -max-bytes 100", "-max-bytes is 100: use at least 64KiB; the default is 256MiB"},
 		{"-demo -max-bytes 256MB", "for flag -max-bytes: use a number and"},
 		{"-demo -max-object 1MiB", "-max-object does not go with -demo"},
+		{"-demo -kill -roll", "-roll is given together with -kill: leave one of them out"},
+		{origin + "-roll", "-roll is for -demo"},
 		{"-demo -source=", "-source is empty"},
 		{"-demo -source " + dir + "/none", "-source: lstat " + dir + "/none: no such file or directory"},
 		{"-demo -source " + short, "-source: " + short + " is not a folder"},

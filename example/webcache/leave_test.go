@@ -60,9 +60,24 @@ func startThree(t *testing.T, origin string, args ...string) (fleet []*process) 
 	return fleet
 }
 
-// SIGTERM: who leaves says so, and hands over what it holds while it serves. Nobody's request fails, and the origin is not asked again.
+// SIGTERM: who leaves hands over what it holds while it serves. Nobody's request fails, and the origin is not asked again; but while not all have heard
+// yet that it leaves, those who have may ask a new owner that has not, which costs a load.
 func TestG9SIGTERMHandsOver(t *testing.T) {
-	const objects = 300
+	for _, busy := range []bool{false, true} {
+		t.Run(fmt.Sprintf("busy=%v", busy), func(t *testing.T) {
+			more := handOver(t, busy)
+			if most := map[bool]int64{false: 0, true: handedOver / 20}[busy]; more > most {
+				t.Errorf("%d of %d objects were loaded again, at most %d would do", more, handedOver, most)
+			}
+		})
+	}
+}
+
+// handedOver is how many objects a fleet has.
+const handedOver = 300
+
+// handOver terminates one of three instances that have all objects, under load or not, and returns how many were loaded again.
+func handOver(t *testing.T, busy bool) (more int64) {
 	var loads atomic.Int64
 	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		loads.Add(1)
@@ -72,32 +87,29 @@ func TestG9SIGTERMHandsOver(t *testing.T) {
 	fleet := startThree(t, origin)
 	leaver, stay := fleet[0], fleet[1:]
 	check := func(p *process, i int) bool {
-		path := fmt.Sprintf("/object/%d", i%objects)
+		path := fmt.Sprintf("/object/%d", i%handedOver)
 		status, body, header := fetch(t, p.url+path)
 		if status != 200 || body != "this is "+path {
 			t.Errorf("%s%s: %d %q %v", p.url, path, status, body, header)
 		}
 		return status == 200
 	}
-	for i := range objects {
+	for i := range handedOver {
 		check(fleet[i%3], i)
 	}
-	if n := loads.Load(); n != objects {
-		t.Fatalf("%d loads of %d objects", n, objects)
+	if n := loads.Load(); n != handedOver {
+		t.Fatalf("%d loads of %d objects", n, handedOver)
 	}
 
 	gone := make(chan struct{})
 	var load sync.WaitGroup
 	for n, p := range stay {
 		load.Go(func() {
-			for i := n; ; i += 7 {
+			for i := n; busy && check(p, i); i += 7 {
 				select {
 				case <-gone:
 					return
 				default:
-				}
-				if !check(p, i) {
-					return
 				}
 			}
 		})
@@ -107,17 +119,15 @@ func TestG9SIGTERMHandsOver(t *testing.T) {
 	close(gone)
 	load.Wait()
 	_, told, _ := strings.Cut(leaver.stderr.String(), "shutting down")
-	if err != nil || told == "" || strings.Contains(told, "level=WARN") {
+	if err != nil || told == "" || strings.Contains(told, "not everything was handed over") {
 		t.Errorf("it ended with %v\n%s", err, leaver.stderr)
 	}
-	for i := range objects {
+	for i := range handedOver {
 		for _, p := range stay {
 			check(p, i)
 		}
 	}
-	if n := loads.Load(); n > objects+objects/50 { // what is asked for while it is handed over may be loaded, on a machine that is slow
-		t.Errorf("%d loads of %d objects, when one of three instances has left", n, objects)
-	}
+	return loads.Load() - handedOver
 }
 
 // While it hands over, an instance says that it leaves, and serves.

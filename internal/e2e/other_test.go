@@ -1,0 +1,7 @@
+//go:build e2e && !linux
+
+package e2e
+
+import "testing"
+
+func TestFaults(t *testing.T) { t.Skip("network namespaces are Linux's") }
