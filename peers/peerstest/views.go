@@ -36,7 +36,7 @@ func (in *Instance) setView(v *view) {
 		rest := slices.DeleteFunc(slices.Clone(v.members), func(i int) bool { return i == in.index })
 		old = &view{placed: sync.OnceValue(func() *placement { return f.place(rest) }), members: rest}
 	}
-	in.former = slices.Insert(in.former, 0, formerView{placed: old.placed, until: until})
+	in.former = slices.Insert(slices.Clone(in.former), 0, formerView{placed: old.placed, until: until})
 	var came []cache.Peer
 	for _, i := range v.members {
 		if i != in.index && !slices.Contains(old.members, i) {
