@@ -86,7 +86,8 @@ func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], 
 			}
 			break
 		}
-		if it := c.handedOver(p, &a, sent, h); it != nil {
+		// While a tag is being invalidated, or since it was, the other one may not have heard of it.
+		if it := c.handedOver(p, &a, sent, h); it != nil && !c.store.TagsHeld(it.Tags) && !c.store.Invalid(it, flights[i].Seq()) {
 			got(len(a.Value))
 			f := left[i]
 			left[i] = nil
@@ -102,7 +103,7 @@ func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant, h how) 
 	if a.TTL <= 0 {
 		return nil
 	}
-	it := &item[V]{Peer: p.Addr(), Size: a.Size}
+	it := &item[V]{Peer: p.Addr(), Size: a.Size, Tags: memory.PackTags(a.Tags)}
 	switch a.Status {
 	case StatusOK:
 		if c.decode(it, a) != nil {

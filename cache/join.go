@@ -244,7 +244,7 @@ func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
 	for _, i := range r.Missed {
 		if !c.journal.knows(i.ID) {
 			c.count.missed.Add(1)
-			c.fence(&FenceRequest{ID: i.ID, Keys: i.Keys, All: i.All})
+			c.fence(i.request(c.cfg.Name))
 		}
 	}
 	m.mu.Lock()
@@ -285,7 +285,7 @@ func (c *Cache[K, V]) pay(p Peer) {
 	var wg sync.WaitGroup
 	for _, i := range owed {
 		wg.Go(func() {
-			err := p.Fence(ctx, &FenceRequest{Cache: c.cfg.Name, ID: i.ID, Keys: i.Keys, All: i.All})
+			err := p.Fence(ctx, i.request(c.cfg.Name))
 			if err == nil || errors.Is(err, ErrUnknownCache) {
 				m.paid(p, i.ID)
 			}

@@ -67,15 +67,17 @@ func (j *journal) cost() int64 { return 2 * int64(j.limit) }
 
 func (i *Invalidation) bytes() int {
 	n := notedBytes
-	for _, k := range i.Keys {
-		n += len(k) + notedBytes
+	for _, names := range [][]string{i.Keys, i.Tags} {
+		for _, name := range names {
+			n += len(name) + notedBytes
+		}
 	}
 	return n
 }
 
 // raise notes a fence.
 func (j *journal) raise(req *FenceRequest, now, until memory.Instant) {
-	i := Invalidation{ID: req.ID, Keys: req.Keys, All: req.All}
+	i := Invalidation{ID: req.ID, Keys: req.Keys, Tags: req.Tags, All: req.All}
 	n := i.bytes()
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -152,8 +154,10 @@ func (j *journal) tell(req *HelloRequest, now memory.Instant) *HelloReply {
 	if req.Brief {
 		return r
 	}
-	for id, h := range j.open {
-		r.Holds = append(r.Holds, FenceRequest{Cache: req.Cache, ID: id, Keys: h.Keys, All: h.All, Hold: time.Duration(h.until - now)})
+	for _, h := range j.open {
+		hold := h.request(req.Cache)
+		hold.Hold = time.Duration(h.until - now)
+		r.Holds = append(r.Holds, *hold)
 	}
 	if j.all > now {
 		r.Holds = append(r.Holds, FenceRequest{Cache: req.Cache, ID: rand.Uint64() | 1, All: true, Hold: time.Duration(j.all - now)})

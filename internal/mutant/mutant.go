@@ -22,6 +22,10 @@ const (
 	PeeksDuringHold          // a load asks the former owner for what is being invalidated
 	ForgetsNobody            // a former owner that could not be reached is asked on
 	UnfencedStores           // a Set stores though another invalidation overlapped it
+	JoinsAcrossTags          // Gets that begin after a fence of tags take what is loading
+	NoTagHold                // what comes from others while a tag is being invalidated is stored, and joined by others
+	UntaggedMirrors          // what comes from others has no tags
+	StoresAcrossTags         // a Set stores though an invalidation of its tags overlapped it
 	last
 )
 
@@ -36,5 +40,6 @@ func All() []Mutant {
 
 func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
-		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores"}[m]
+		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
+		"JoinsAcrossTags", "NoTagHold", "UntaggedMirrors", "StoresAcrossTags"}[m]
 }

@@ -37,7 +37,7 @@ func (s *Store[V]) appendKeys(keys []string, sh *shard[V], rank uint64) []string
 	}
 	hot := rank == hotMain || rank == hotSmall
 	for e := q.root.next; e != &q.root; e = e.next { // the newest first
-		if hot == (e.hits > 0) && now < e.item.Fresh && e.lease == Never {
+		if hot == (e.hits > 0) && now < e.item.Fresh && e.lease == Never && !s.invalidLocked(e, now) {
 			keys = append(keys, e.key)
 		}
 	}
@@ -51,7 +51,7 @@ func (s *Store[V]) Has(key string) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	e := sh.entries[key]
-	return e != nil && !e.item.Mirror && now < e.item.Fresh
+	return e != nil && !e.item.Mirror && now < e.item.Fresh && !s.invalidLocked(e, now)
 }
 
 // Full reports whether the next entry of this instance's own would evict others.
