@@ -70,6 +70,21 @@ func (c *Cache[K, V]) peekNow(ctx context.Context, p Peer, flights []*flight[V],
 // each value. It blocks on ctx, which must have a deadline.
 func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], h how, got func(int)) (rest []*flight[V]) {
 	sent := c.store.Now()
+	return c.peekEach(ctx, p, flights, func(f *flight[V], a *Answer) bool {
+		it := c.handedOver(p, a, sent)
+		if it == nil {
+			return false
+		}
+		it.Lease = c.lease(c.store.Now(), h)
+		got(len(a.Value))
+		c.settle(f, it, nil, h)
+		return true
+	})
+}
+
+// peekEach asks p for the keys of flights, and calls take with what it says of each. It returns those that take, or p, has done nothing
+// for. It blocks on ctx, which must have a deadline.
+func (c *Cache[K, V]) peekEach(ctx context.Context, p Peer, flights []*flight[V], take func(*flight[V], *Answer) bool) (rest []*flight[V]) {
 	req := &GetRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Peek: true}
 	for _, f := range flights {
 		req.Keys = append(req.Keys, f.Key)
@@ -86,11 +101,9 @@ func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], 
 			}
 			break
 		}
-		if it := c.handedOver(p, &a, sent, h); it != nil {
-			got(len(a.Value))
-			f := left[i]
-			left[i] = nil
-			c.settle(f, it, nil, h)
+		f := left[i]
+		if left[i] = nil; !take(f, &a) {
+			left[i] = f
 		}
 	}
 	return unsettled(left)
@@ -98,7 +111,7 @@ func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], 
 
 // handedOver makes an item of this instance's own of what p, which owned its key before, says of it in answer to a
 // request that was sent then. It returns nil if p has nothing that is fresh.
-func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant, h how) *item[V] {
+func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant) *item[V] {
 	if a.TTL <= 0 {
 		return nil
 	}
@@ -114,10 +127,9 @@ func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant, h how) 
 	default:
 		return nil
 	}
-	now := c.store.Now()
 	it.Fresh = after(sent, a.TTL)
-	it.Until, it.Lease = after(it.Fresh, max(a.Stale, 0)), c.lease(now, h)
-	if it.Fresh <= now {
+	it.Until = after(it.Fresh, max(a.Stale, 0))
+	if it.Fresh <= c.store.Now() {
 		return nil
 	}
 	return it

@@ -41,6 +41,7 @@ type company struct {
 	joined chan struct{}           // closed when none is under way any more; nil if none ever was
 	clean  memory.Instant          // since when this instance has held anything
 	beat   *time.Timer             // nil while nobody else is there
+	copies *time.Timer             // likewise; nil, too, where there are no copies
 	closed bool
 	busy   sync.WaitGroup // goroutines that say hello; added to under mu, while it is not closed
 }
@@ -90,6 +91,7 @@ func (c *Cache[K, V]) join() {
 		}
 		m.mu.Unlock()
 		c.beatLater()
+		c.copyLater()
 		c.moved()
 	})
 }
@@ -141,12 +143,14 @@ func (m *company) start(do func()) {
 	}
 }
 
-// close stops what start and beatLater began, and waits for it.
+// close stops what start, beatLater and copyLater began, and waits for it.
 func (m *company) close() {
 	m.mu.Lock()
 	m.closed = true
-	if m.beat != nil {
-		m.beat.Stop()
+	for _, t := range []*time.Timer{m.beat, m.copies} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	m.mu.Unlock()
 	m.busy.Wait()

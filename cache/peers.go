@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"math/bits"
 	"time"
 )
 
@@ -36,6 +37,9 @@ type Peers interface {
 	// Gained yields the instances that owned, in views that this instance had not long ago, slots that this process owns now and has
 	// not owned since, with those slots.
 	Gained() iter.Seq2[Peer, *Slots]
+
+	// Preceding yields the instances that own slots in which this process comes next in the order of Owners, with those slots.
+	Preceding() iter.Seq2[Peer, *Slots]
 
 	// Slot returns the slot of key: a number from 0 to 65535 that depends on the key alone, and is the same on every instance.
 	// All keys of a slot have the same owner.
@@ -122,7 +126,7 @@ type Responder interface {
 	// Moved says that this instance's view is another one, so that it may own what others owned. It does not block.
 	Moved()
 
-	// List lists keys that the instance holds, the hottest first, to one who takes them over.
+	// List lists keys that the instance holds, the hottest first, to one who takes them over, or keeps copies of them.
 	List(ctx context.Context, req *ListRequest) (*ListReply, error)
 
 	// Hello says which invalidations are under way, and which were made since the sender heard last of them.
@@ -191,6 +195,14 @@ type Slots [1 << 16 / 8]byte
 // Has reports whether slot, which is from 0 to 65535, is in the set.
 func (s *Slots) Has(slot int) bool { return s[slot>>3]&(1<<(slot&7)) != 0 }
 
+// Len returns how many slots are in the set.
+func (s *Slots) Len() (n int) {
+	for _, b := range s {
+		n += bits.OnesCount8(b)
+	}
+	return n
+}
+
 // Add adds a slot.
 func (s *Slots) Add(slot int) { s[slot>>3] |= 1 << (slot & 7) }
 
@@ -209,7 +221,9 @@ const Pulled uint64 = 1<<64 - 1
 // A ListReply has keys, the hottest first.
 type ListReply struct {
 	Keys []string
-	Next uint64 // the Cursor for what follows; 0: that was all
+	// Versions has a number for each of Keys, which stands for what the instance holds of it: what takes its place has another one.
+	Versions []uint64
+	Next     uint64 // the Cursor for what follows; 0: that was all
 }
 
 // A HelloRequest asks an instance what its sender may have missed.

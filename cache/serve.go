@@ -93,7 +93,10 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 func (c *Cache[K, V]) inMemory(key string, req *GetRequest, behind *[]due) *item[V] {
 	switch {
 	case req.Peek:
-		return c.store.Peek(key, true)
+		if it := c.store.Peek(key, true); it != nil {
+			return it
+		}
+		return c.store.Copy(key)
 	case req.Reload:
 		return nil
 	}

@@ -354,6 +354,36 @@ func (v *view) gained() map[cache.Peer]*cache.Slots {
 	return gained
 }
 
+// Preceding implements cache.Peers.
+func (p *Pool) Preceding() iter.Seq2[cache.Peer, *cache.Slots] {
+	return func(yield func(cache.Peer, *cache.Slots) bool) {
+		for owner, slots := range p.view.Load().preceding() {
+			if !yield(owner, slots) {
+				return
+			}
+		}
+	}
+}
+
+// preceding returns who owns the slots that this instance is next for.
+func (v *view) preceding() map[cache.Peer]*cache.Slots {
+	preceding := make(map[cache.Peer]*cache.Slots)
+	if v.table.Len() < 2 {
+		return preceding
+	}
+	for slot := range ring.Slots {
+		owner := v.owner(slot)
+		if owner == nil || v.byRank[v.table.SecondOfSlot(slot)] != nil {
+			continue
+		}
+		if preceding[owner] == nil {
+			preceding[owner] = new(cache.Slots)
+		}
+		preceding[owner].Add(slot)
+	}
+	return preceding
+}
+
 // Slot implements cache.Peers.
 func (p *Pool) Slot(key string) int { return ring.Slot(key) }
 

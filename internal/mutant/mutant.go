@@ -22,6 +22,9 @@ const (
 	PeeksDuringHold          // a load asks the former owner for what is being invalidated
 	ForgetsNobody            // a former owner that could not be reached is asked on
 	UnfencedStores           // a Set stores though another invalidation overlapped it
+	CopiesDuringHold         // what is being invalidated is copied from its owner
+	CopyFromReceipt          // a copy's term is counted from its receipt
+	RenewsAnyCopy            // and renewed though the owner has another value
 	last
 )
 
@@ -36,5 +39,6 @@ func All() []Mutant {
 
 func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
-		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores"}[m]
+		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
+		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy"}[m]
 }

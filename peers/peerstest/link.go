@@ -87,7 +87,7 @@ func (l *link) List(ctx context.Context, req *cache.ListRequest) (*cache.ListRep
 		copied := sent
 		got, err := r.List(ctx, &copied)
 		if err == nil {
-			reply.Store(&cache.ListReply{Keys: slices.Clone(got.Keys), Next: got.Next})
+			reply.Store(&cache.ListReply{Keys: slices.Clone(got.Keys), Versions: slices.Clone(got.Versions), Next: got.Next})
 		}
 		return err
 	})

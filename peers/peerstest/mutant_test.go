@@ -31,6 +31,8 @@ type mutant struct {
 	owners func(m *mutated, key string) iter.Seq[cache.Peer]
 	owner  func(m *mutated, key string) cache.Peer // if nil, the first of owners
 	others func(m *mutated) []cache.Peer
+
+	preceding func(m *mutated) iter.Seq2[cache.Peer, *cache.Slots]
 }
 
 // mutated is an instance of a mutant.
@@ -143,6 +145,20 @@ func (m *mutated) Others() []cache.Peer {
 		all = append(all, m.wrap(p))
 	}
 	return all
+}
+
+func (m *mutated) Preceding() iter.Seq2[cache.Peer, *cache.Slots] {
+	preceding := m.Instance.Preceding
+	if m.mutant.preceding != nil {
+		preceding = func() iter.Seq2[cache.Peer, *cache.Slots] { return m.mutant.preceding(m) }
+	}
+	return func(yield func(cache.Peer, *cache.Slots) bool) {
+		for p, slots := range preceding() {
+			if !yield(m.wrap(p), slots) {
+				return
+			}
+		}
+	}
 }
 
 func (w *wrapped) Addr() string {

@@ -28,6 +28,9 @@ var sharp = map[rules.Mutant]string{
 var byName = map[rules.Mutant]string{
 	rules.CachesLastResort: "TestFamilyLastResortIsNotCached",
 	rules.LeaseFromReceipt: "TestG7MirrorTermCountsFromSending",
+	rules.CopiesDuringHold: "TestG4CopyDuringAHold",
+	rules.CopyFromReceipt:  "TestG4CopyTermCountsFromSending",
+	rules.RenewsAnyCopy:    "TestG4CopyOfAnotherVersionIsNotRenewed",
 }
 
 // TestSimCatches breaks each rule of the protocol, and sees to it that TestSim would notice, or the test that byName says: a checker that

@@ -100,6 +100,36 @@ func (in *Instance) gained() map[int]*cache.Slots {
 	return gained
 }
 
+// Preceding implements cache.Peers.
+func (in *Instance) Preceding() iter.Seq2[cache.Peer, *cache.Slots] {
+	return func(yield func(cache.Peer, *cache.Slots) bool) {
+		for owner, slots := range in.view.Load().placed().preceding(in.index) {
+			if !yield(in.links[owner], slots) {
+				return
+			}
+		}
+	}
+}
+
+// preceding returns who owns the slots that instance i is next for.
+func (p *placement) preceding(i int) map[int]*cache.Slots {
+	preceding := make(map[int]*cache.Slots)
+	if p.table.Len() < 2 {
+		return preceding
+	}
+	for slot := range ring.Slots {
+		owner := p.index[p.table.OwnerOfSlot(slot)]
+		if owner == i || p.index[p.table.SecondOfSlot(slot)] != i {
+			continue
+		}
+		if preceding[owner] == nil {
+			preceding[owner] = new(cache.Slots)
+		}
+		preceding[owner].Add(slot)
+	}
+	return preceding
+}
+
 // Slot implements cache.Peers.
 func (in *Instance) Slot(key string) int { return ring.Slot(key) }
 

@@ -3,6 +3,7 @@ package memory
 import (
 	"hash/maphash"
 	"math/bits"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ const (
 	valueShare = 4
 	// mirrorShare is the share of the bytes that mirrors have for their own: 1/mirrorShare.
 	mirrorShare = 8
+	// copyShare is the share that copies have.
+	copyShare = 10
 	// RefreshEvery is the least time between two refreshes of one item.
 	RefreshEvery = time.Second
 )
@@ -31,6 +34,7 @@ type Store[V any] struct {
 	shards  []*shard[V]
 	shift   uint // of a hash, to the number of a shard
 	budgets [classes]budget
+	base    uint64 // of versions: see version
 
 	// isolated is set while nothing that is got is stored or shared; see Isolate.
 	isolated atomic.Bool
@@ -38,7 +42,7 @@ type Store[V any] struct {
 	evictions, rejected atomic.Uint64
 }
 
-// New returns a Store that keeps at most maxBytes, a part of which is set aside for mirrors
+// New returns a Store that keeps at most maxBytes, parts of which are set aside for mirrors and for copies
 // if there are to be any.
 func New[V any](maxBytes int64, mirrors bool) *Store[V] {
 	n := int(min(max(maxBytes/shardBytes, 1), maxShards))
@@ -46,6 +50,7 @@ func New[V any](maxBytes int64, mirrors bool) *Store[V] {
 	s := &Store[V]{
 		start:  time.Now(),
 		seed:   maphash.MakeSeed(),
+		base:   rand.Uint64(),
 		shards: make([]*shard[V], 1<<log),
 		shift:  uint(64 - log),
 	}
@@ -55,8 +60,9 @@ func New[V any](maxBytes int64, mirrors bool) *Store[V] {
 	maxBytes -= int64(len(s.shards)) * shardCost
 	if mirrors {
 		s.budgets[mirrored].max = maxBytes / mirrorShare
+		s.budgets[copied].max = maxBytes / copyShare
 	}
-	s.budgets[owned].max = maxBytes - s.budgets[mirrored].max
+	s.budgets[owned].max = maxBytes - s.budgets[mirrored].max - s.budgets[copied].max
 	return s
 }
 
@@ -174,6 +180,7 @@ func (s *Store[V]) Put(key string, item *Item[V]) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.detachLocked(key, hash)
+	s.dropCopyLocked(sh, key)
 	s.replaceLocked(sh, key, hash, item, room)
 }
 
@@ -239,8 +246,9 @@ func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *It
 		return
 	}
 	now := s.Now()
+	sh.stored++
 	// A key of its own: the caller's may be a piece of something large.
-	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease, refreshAt: item.earliest(now)}
+	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease, refreshAt: item.earliest(now), number: sh.stored}
 	sh.entries[e.key] = e
 	sh.peak = max(sh.peak, len(sh.entries))
 	p.insert(e, hash)
