@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 // peekTimeout bounds what a load waits for an instance that had its keys before.
@@ -44,7 +45,7 @@ func (c *Cache[K, V]) byFormer(flights []*flight[V], asked map[Peer]bool) (group
 				break
 			}
 		}
-		if first == nil || c.store.Held(f.Key) {
+		if first == nil || c.inDoubt(f.Key) {
 			rest = append(rest, f)
 			continue
 		}
@@ -54,6 +55,11 @@ func (c *Cache[K, V]) byFormer(flights []*flight[V], asked map[Peer]bool) (group
 		groups[first] = append(groups[first], f)
 	}
 	return groups, rest
+}
+
+// inDoubt reports whether key is being invalidated, or was not long ago and not everywhere: then others may have what is old.
+func (c *Cache[K, V]) inDoubt(key string) bool {
+	return c.store.Held(key) || c.journal.doubts(key, c.store.Now()) && !mutant.On(mutant.PeeksDuringHold) && !mutant.On(mutant.PeeksInDoubt)
 }
 
 // peekNow is peekAt before a load, which is not to be held up for long.

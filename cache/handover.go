@@ -93,13 +93,18 @@ func (c *Cache[K, V]) list(p Peer, slots *Slots, cursor uint64) (*ListReply, err
 func (c *Cache[K, V]) pullSome(p Peer, keys []string) (bytes int64) {
 	var flights []*flight[V]
 	for _, key := range keys {
-		if c.owner(key) != nil || c.store.Has(key) || c.store.Held(key) {
+		if c.owner(key) != nil || c.store.Has(key) || c.inDoubt(key) {
 			continue
 		}
 		// The Wait that is owed comes in abandon.
-		if f := c.store.BeginRefresh(memory.Fill, key, func() *flight[V] {
+		f := c.store.BeginRefresh(memory.Fill, key, func() *flight[V] {
 			return memory.NewFlight[V](c.closing, memory.Fill, key)
-		}); f != nil {
+		})
+		switch {
+		case f == nil:
+		case !c.isFormer(p, key): // it was forgotten meanwhile, since it could not be reached by one who invalidates
+			c.abandon(f)
+		default:
 			flights = append(flights, f)
 		}
 	}
@@ -114,6 +119,16 @@ func (c *Cache[K, V]) pullSome(p Peer, keys []string) (bytes int64) {
 		c.abandon(f)
 	}
 	return bytes
+}
+
+// isFormer reports whether p is still to be asked for key, which this instance owns now.
+func (c *Cache[K, V]) isFormer(p Peer, key string) bool {
+	for former := range c.cfg.Peers.Former(key) {
+		if former == p {
+			return true
+		}
+	}
+	return false
 }
 
 // abandon ends a flight that nobody needs, or loads it if somebody has joined it.

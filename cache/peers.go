@@ -31,11 +31,12 @@ type Peers interface {
 	Owner(key string) Peer
 
 	// Former yields the instances that owned key in views that this instance had not long ago, the latest first,
-	// but neither its present owner nor this process. It is empty most of the time.
+	// but neither its present owner nor this process. If this process owns key, and the instance that comes next in its order
+	// said not long ago that it took over, see HelloRequest, that one comes first. It is empty most of the time.
 	Former(key string) iter.Seq[Peer]
 
 	// Gained yields the instances that owned, in views that this instance had not long ago, slots that this process owns now and has
-	// not owned since, with those slots.
+	// not owned since, with those slots; and likewise those that took over, as in Former.
 	Gained() iter.Seq2[Peer, *Slots]
 
 	// Preceding yields the instances that own slots in which this process comes next in the order of Owners, with those slots.
@@ -235,6 +236,10 @@ type HelloRequest struct {
 	Since time.Duration
 	// Brief says that the sender has missed nothing: it asks for Life and Seq alone.
 	Brief bool
+	// TookOver says that the receiver could not be reached, and that the sender, which comes next, has loaded what the receiver owns.
+	// It has heard since what the receiver knows of. When the receiver's Responder has answered, its Peers yields the sender in Former and
+	// Gained, for a time, and calls Moved. If the sender is not a member of the receiver's view, it is ignored.
+	TookOver bool
 }
 
 // A HelloReply says what was invalidated.

@@ -122,6 +122,9 @@ func (r responder[K, V]) Hello(_ context.Context, req *HelloRequest) (*HelloRepl
 // Fence implements Responder. Fences hold for every Version.
 func (r responder[K, V]) Fence(_ context.Context, req *FenceRequest) error {
 	r.c.fence(req)
+	if req.Hold <= 0 { // others heard of it before, or will
+		r.c.journal.late(Invalidation{ID: req.ID, Keys: req.Keys, All: req.All}, r.c.store.Now())
+	}
 	return r.c.forget(req.Gone)
 }
 

@@ -141,6 +141,9 @@ func (c *Cache[K, V]) copySome(s *copySource, then memory.Instant) (bytes int, m
 	var flights []*flight[V]
 	versions := make(map[*flight[V]]uint64, n)
 	for i, key := range s.keys[:n] {
+		if c.inDoubt(key) && !mutant.On(mutant.CopiesDuringHold) {
+			continue
+		}
 		// A flight, so that a fence detaches it, and that there is none during a hold. Nobody waits for it.
 		f := c.store.BeginRefresh(memory.Copying, key, func() *flight[V] {
 			return memory.NewFlight[V](c.closing, memory.Copying, key)

@@ -26,15 +26,16 @@ const (
 
 // A view is who is there, and who owns what. It is immutable, and replaced under the Pool's setMu.
 type view struct {
-	table  *ring.Table
-	byRank []cache.Peer          // by the table's indexes; nil for this instance
-	peers  map[string]*peer      // members
-	former []formerView          // the latest first
-	met    map[string]stranger   // those that are known and no members, by URL
-	others []cache.Peer          // members, and those that were met
-	digest uint64                // stands for others and this instance
-	away   map[string]instanceID // members that said that they leave, by URL
-	stale  time.Duration         // when something of this is over; 0: never
+	table    *ring.Table
+	byRank   []cache.Peer          // by the table's indexes; nil for this instance
+	peers    map[string]*peer      // members
+	former   []formerView          // the latest first
+	met      map[string]stranger   // those that are known and no members, by URL
+	others   []cache.Peer          // members, and those that were met
+	digest   uint64                // stands for others and this instance
+	away     map[string]instanceID // members that said that they leave, by URL
+	standIns map[cache.Peer]bool   // members that took over for this instance a while ago
+	stale    time.Duration         // when something of this is over; 0: never
 }
 
 // A formerView is one that a Pool had before.
@@ -97,6 +98,14 @@ func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]st
 		if pr != nil {
 			v.peers[pr.(*peer).url] = pr.(*peer)
 			v.others = append(v.others, pr)
+		}
+	}
+	for url, until := range p.standIns {
+		if pr := v.peers[url]; pr == nil || until <= p.now() {
+			delete(p.standIns, url)
+		} else {
+			v.addStandIn(pr)
+			sooner(until)
 		}
 	}
 	for url, s := range met {
@@ -298,13 +307,19 @@ func (p *Pool) Owners(key string) iter.Seq[cache.Peer] {
 // Former implements cache.Peers.
 func (p *Pool) Former(key string) iter.Seq[cache.Peer] {
 	v := p.view.Load()
-	if len(v.former) == 0 {
+	if len(v.former) == 0 && len(v.standIns) == 0 {
 		return func(func(cache.Peer) bool) {}
 	}
 	return func(yield func(cache.Peer) bool) {
 		v := p.current()
 		slot := ring.Slot(key)
 		seen := []cache.Peer{nil, v.owner(slot)}
+		if pr := v.standIn(slot); pr != nil {
+			seen = append(seen, pr)
+			if !yield(pr) {
+				return
+			}
+		}
 		for _, f := range v.former {
 			pr := f.owner(slot)
 			if slices.Contains(seen, pr) || f.gone[pr.Addr()] {
@@ -329,12 +344,21 @@ func (p *Pool) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
 	}
 }
 
-// gained returns who owned what this instance owns now, in any of the views since it did not own it.
+// gained returns who owned what this instance owns now, in any of the views since it did not own it, or took over for it.
 func (v *view) gained() map[cache.Peer]*cache.Slots {
 	gained := make(map[cache.Peer]*cache.Slots)
+	add := func(from cache.Peer, slot int) {
+		if gained[from] == nil {
+			gained[from] = new(cache.Slots)
+		}
+		gained[from].Add(slot)
+	}
 	for slot := range ring.Slots {
 		if v.owner(slot) != nil {
 			continue
+		}
+		if pr := v.standIn(slot); pr != nil {
+			add(pr, slot)
 		}
 		for i := range v.former {
 			f := &v.former[i]
@@ -345,10 +369,7 @@ func (v *view) gained() map[cache.Peer]*cache.Slots {
 			if f.gone[from.Addr()] {
 				continue
 			}
-			if gained[from] == nil {
-				gained[from] = new(cache.Slots)
-			}
-			gained[from].Add(slot)
+			add(from, slot)
 		}
 	}
 	return gained

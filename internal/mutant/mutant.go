@@ -7,24 +7,26 @@ type Mutant int
 
 // The mutants.
 const (
-	None              Mutant = iota
-	NoGenerationCheck        // what a load that a fence overtook brings is stored
-	JoinsOlderFlights        // Gets that begin after a fence join loads that began before it
-	NoHold                   // what comes from others while an invalidation is under way is stored
-	JoinsDuringHold          // and joined by others
-	FencesOwnerOnly          // a fence goes to the owner alone
-	NoViewOnAcks             // whom those know that acknowledge a fence is not heeded
-	NoHandshake              // who joins asks nobody for what is under way
-	CoalescesBeforeIt        // who joins stores and shares before it was told
-	CachesLastResort         // what is loaded as a last resort is kept
-	LeaseFromReceipt         // a mirror's term is counted from its receipt
-	NoJournal                // what an instance missed is not told it afterwards
-	PeeksDuringHold          // a load asks the former owner for what is being invalidated
-	ForgetsNobody            // a former owner that could not be reached is asked on
-	UnfencedStores           // a Set stores though another invalidation overlapped it
-	CopiesDuringHold         // what is being invalidated is copied from its owner
-	CopyFromReceipt          // a copy's term is counted from its receipt
-	RenewsAnyCopy            // and renewed though the owner has another value
+	None               Mutant = iota
+	NoGenerationCheck         // what a load that a fence overtook brings is stored
+	JoinsOlderFlights         // Gets that begin after a fence join loads that began before it
+	NoHold                    // what comes from others while an invalidation is under way is stored
+	JoinsDuringHold           // and joined by others
+	FencesOwnerOnly           // a fence goes to the owner alone
+	NoViewOnAcks              // whom those know that acknowledge a fence is not heeded
+	NoHandshake               // who joins asks nobody for what is under way
+	CoalescesBeforeIt         // who joins stores and shares before it was told
+	CachesLastResort          // what is loaded as a last resort is kept
+	LeaseFromReceipt          // a mirror's term is counted from its receipt
+	NoJournal                 // what an instance missed is not told it afterwards
+	PeeksDuringHold           // a load asks the former owner for what is being invalidated
+	ForgetsNobody             // a former owner that could not be reached is asked on
+	UnfencedStores            // a Set stores though another invalidation overlapped it
+	CopiesDuringHold          // what is being invalidated is copied from its owner
+	CopyFromReceipt           // a copy's term is counted from its receipt
+	RenewsAnyCopy             // and renewed though the owner has another value
+	PeeksInDoubt              // a load asks another one for what was invalidated not everywhere
+	TellsTakeoverFirst        // who took over tells the owner so before it has heard what it missed
 	last
 )
 
@@ -40,5 +42,5 @@ func All() []Mutant {
 func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
 		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
-		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy"}[m]
+		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "TellsTakeoverFirst"}[m]
 }

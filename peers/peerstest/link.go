@@ -67,6 +67,9 @@ func (l *link) Hello(ctx context.Context, req *cache.HelloRequest) (*cache.Hello
 		got, err := r.Hello(ctx, &copied)
 		if err == nil {
 			reply.Store(cloneReply(got))
+			if sent.TookOver {
+				l.to.tookOver(l.from.index, r)
+			}
 		}
 		return err
 	})

@@ -24,6 +24,7 @@ type mutant struct {
 	fence   func(w *wrapped, ctx context.Context, req *cache.FenceRequest) error
 	free    func(w *wrapped, ctx context.Context, req *cache.ReleaseRequest) error
 	store   func(w *wrapped, ctx context.Context, req *cache.StoreRequest) error
+	hello   func(w *wrapped, ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error)
 	addr    func(w *wrapped) string
 
 	// The instance.
@@ -186,6 +187,13 @@ func (w *wrapped) Fence(ctx context.Context, req *cache.FenceRequest) error {
 		return w.home.mutant.fence(w, ctx, req)
 	}
 	return w.Peer.Fence(ctx, req)
+}
+
+func (w *wrapped) Hello(ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error) {
+	if w.home.mutant.hello != nil {
+		return w.home.mutant.hello(w, ctx, req)
+	}
+	return w.Peer.Hello(ctx, req)
 }
 
 func (w *wrapped) Release(ctx context.Context, req *cache.ReleaseRequest) error {

@@ -255,6 +255,10 @@ var viewMutants = []*mutant{
 				}
 			}
 		}},
+	{name: "does not say that it took over", caught: "TookOver",
+		hello: func(w *wrapped, ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error) {
+			return w.Peer.Hello(ctx, &cache.HelloRequest{Cache: req.Cache})
+		}},
 	{name: "sees an instance twice", caught: "Others",
 		others: func(m *mutated) []cache.Peer {
 			var all []cache.Peer

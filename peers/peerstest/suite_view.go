@@ -24,6 +24,7 @@ var viewChecks = []Check{
 	{"Owner", "Owner returns the first of Owners(key). It allocates nothing.", 5, checkOwner},
 	{"OwnersSpread", "Owners: keys in sequence spread over all instances as others do.", 4, checkOwnersSpread},
 	{"Preceding", "Preceding yields the owners of the slots that this process is next for.", 4, checkPreceding},
+	{"TookOver", "Its Peers yields the sender in Former and Gained, and calls Moved.", 3, checkTookOver},
 	{"Others", "Others returns every instance of the current view but this one.", 4, checkOthers},
 	{"PeersComparable", "While an instance stays in the view, the same value stands for it.", 4, checkComparable},
 }
@@ -205,6 +206,44 @@ func checkPreceding(f *fixture) {
 			if order[1] == f.addrs[i] && preceding[i][order[0]] == nil {
 				f.Fatalf("the owners of %.20q are %v; Preceding() of instance %d does not have the first", key, order, i)
 			}
+		}
+	}
+}
+
+func checkTookOver(f *fixture) {
+	moved := make(chan struct{}, 1)
+	f.attach(0, name, Responder{MovedFunc: func() {
+		select {
+		case moved <- struct{}{}:
+		default:
+		}
+	}})
+	select {
+	case <-moved: // it may have joined a moment ago
+	default:
+	}
+	if _, err := f.peer(1, 0).Hello(f.ctx, &cache.HelloRequest{Cache: name, TookOver: true}); err != nil {
+		f.Fatalf("Hello: %v", err)
+	}
+	await(f, moved, "Moved after a Hello with TookOver")
+	gained := make(map[string]*cache.Slots)
+	for p, slots := range f.Peers[0].Gained() {
+		gained[p.Addr()] = slots
+	}
+	for _, key := range sequence(200) {
+		order := f.owners(0, key)
+		if order[0] != f.addrs[0] || order[1] != f.addrs[1] {
+			continue
+		}
+		var former cache.Peer
+		for former = range f.Peers[0].Former(key) {
+			break
+		}
+		if former == nil || former.Addr() != f.addrs[1] {
+			f.Fatalf("the first of Former(%.20q) is %v; want %s, which took over", key, former, f.addrs[1])
+		}
+		if s := gained[f.addrs[1]]; s == nil || !s.Has(f.Peers[0].Slot(key)) {
+			f.Fatalf("Gained() does not have the slot of %.20q with %s, which took over", key, f.addrs[1])
 		}
 	}
 }

@@ -284,6 +284,7 @@ const (
 	flagAll      = 1 << 0 // of a fence or a release
 	flagViews    = 1 << 1 // of a fence or a release
 	flagBrief    = 1 << 0 // of a hello
+	flagTookOver = 1 << 1 // of a hello
 	flagSlots    = 1 << 0 // of a list
 	flagGap      = 1 << 0 // of the value that answers a hello
 	flagLoaded   = 1 << 0 // of an answer
