@@ -64,7 +64,8 @@ type Config[K ~string, V any] struct {
 	Negative time.Duration
 
 	// MirrorTTL is how long an instance may serve its copy of a value that another one
-	// owns, counted from when it asked for it. 0: DefaultMirrorTTL. Negative: it keeps none.
+	// owns, counted from when it asked for it. 0: DefaultMirrorTTL. Negative: it keeps none, and none in case
+	// the other one fails either.
 	MirrorTTL time.Duration
 
 	// LoadTimeout bounds each load, the wait for its turn included, whether or
@@ -76,7 +77,8 @@ type Config[K ~string, V any] struct {
 	Jitter float64
 
 	// MaxBytes bounds what the cache keeps in this process's memory: keys, values,
-	// mirrors and its own bookkeeping. With Peers, an eighth of it is for mirrors. A value that
+	// mirrors and its own bookkeeping. With Peers, an eighth of it is for mirrors, and a tenth for copies of
+	// what is hot on those instances that this one takes over from if they fail. A value that
 	// would take more than a quarter of its part is returned and not kept.
 	// 0: DefaultMaxBytes. At least MinMaxBytes.
 	MaxBytes int64

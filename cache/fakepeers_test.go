@@ -77,6 +77,8 @@ func (f *fakePeers) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
 	return func(func(cache.Peer, *cache.Slots) bool) {}
 }
 
+func (f *fakePeers) Preceding() iter.Seq2[cache.Peer, *cache.Slots] { return f.Gained() }
+
 func (f *fakePeers) Slot(string) int { return 0 }
 
 func (f *fakePeers) Left(cache.Peer) bool { return false }

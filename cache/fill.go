@@ -13,7 +13,10 @@ import (
 // load calls the loader for flights, and settles each of them, or returns the error for those that it has not
 // settled. This is the only place that calls the loader.
 func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) error {
-	if flights = c.peek(ctx, flights, h); len(flights) == 0 {
+	if h.takeover {
+		c.takesOver(flights)
+	}
+	if flights = c.peek(ctx, c.fromCopies(flights, h), h); len(flights) == 0 {
 		return nil
 	}
 	if c.loads != nil {

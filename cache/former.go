@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 // peekTimeout bounds what a load waits for an instance that had its keys before.
@@ -44,7 +45,7 @@ func (c *Cache[K, V]) byFormer(flights []*flight[V], asked map[Peer]bool) (group
 				break
 			}
 		}
-		if first == nil || c.store.Held(f.Key) {
+		if first == nil || c.inDoubt(f.Key) {
 			rest = append(rest, f)
 			continue
 		}
@@ -54,6 +55,11 @@ func (c *Cache[K, V]) byFormer(flights []*flight[V], asked map[Peer]bool) (group
 		groups[first] = append(groups[first], f)
 	}
 	return groups, rest
+}
+
+// inDoubt reports whether key is being invalidated, or was not long ago and not everywhere: then others may have what is old.
+func (c *Cache[K, V]) inDoubt(key string) bool {
+	return c.store.Held(key) || c.journal.doubts(key, c.store.Now()) && !mutant.On(mutant.PeeksDuringHold) && !mutant.On(mutant.PeeksInDoubt)
 }
 
 // peekNow is peekAt before a load, which is not to be held up for long.
@@ -70,6 +76,21 @@ func (c *Cache[K, V]) peekNow(ctx context.Context, p Peer, flights []*flight[V],
 // each value. It blocks on ctx, which must have a deadline.
 func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], h how, got func(int)) (rest []*flight[V]) {
 	sent := c.store.Now()
+	return c.peekEach(ctx, p, flights, func(f *flight[V], a *Answer) bool {
+		it := c.handedOver(p, f, a, sent)
+		if it == nil {
+			return false
+		}
+		it.Lease = c.lease(c.store.Now(), h)
+		got(len(a.Value))
+		c.settle(f, it, nil, h)
+		return true
+	})
+}
+
+// peekEach asks p for the keys of flights, and calls take with what it says of each. It returns those that take, or p, has done nothing
+// for. It blocks on ctx, which must have a deadline.
+func (c *Cache[K, V]) peekEach(ctx context.Context, p Peer, flights []*flight[V], take func(*flight[V], *Answer) bool) (rest []*flight[V]) {
 	req := &GetRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Peek: true}
 	for _, f := range flights {
 		req.Keys = append(req.Keys, f.Key)
@@ -86,20 +107,18 @@ func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], 
 			}
 			break
 		}
-		// While a tag is being invalidated, or since it was, the other one may not have heard of it.
-		if it := c.handedOver(p, &a, sent, h); it != nil && !c.store.TagsHeld(it.Tags) && !c.store.Invalid(it, flights[i].Seq()) {
-			got(len(a.Value))
-			f := left[i]
-			left[i] = nil
-			c.settle(f, it, nil, h)
+		f := left[i]
+		if left[i] = nil; !take(f, &a) {
+			left[i] = f
 		}
 	}
 	return unsettled(left)
 }
 
-// handedOver makes an item of this instance's own of what p, which owned its key before, says of it in answer to a
-// request that was sent then. It returns nil if p has nothing that is fresh.
-func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant, h how) *item[V] {
+// handedOver makes an item of this instance's own of what p, which owned f's key before, says of it in answer to a
+// request that was sent then. It returns nil if p has nothing that is fresh, or that may be old: a tag of it is being invalidated, or was since f
+// began, or not everywhere.
+func (c *Cache[K, V]) handedOver(p Peer, f *flight[V], a *Answer, sent memory.Instant) *item[V] {
 	if a.TTL <= 0 {
 		return nil
 	}
@@ -115,10 +134,10 @@ func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant, h how) 
 	default:
 		return nil
 	}
-	now := c.store.Now()
 	it.Fresh = after(sent, a.TTL)
-	it.Until, it.Lease = after(it.Fresh, max(a.Stale, 0)), c.lease(now, h)
-	if it.Fresh <= now {
+	it.Until = after(it.Fresh, max(a.Stale, 0))
+	now := c.store.Now()
+	if it.Fresh <= now || c.store.TagsHeld(it.Tags) || c.store.Invalid(it, f.Seq()) || c.journal.doubtsTags(it.Tags, now) {
 		return nil
 	}
 	return it

@@ -29,6 +29,7 @@ func (c *Cache[K, V]) moved() {
 	pull := m.pulls
 	m.mu.Unlock()
 	m.start(func() {
+		c.promote()
 		for p, slots := range c.cfg.Peers.Gained() {
 			c.pull(p, slots, func() bool { return m.isLatest(pull) })
 		}
@@ -45,33 +46,34 @@ func (m *company) isLatest(pull uint64) bool {
 func (c *Cache[K, V]) pull(p Peer, slots *Slots, goOn func() bool) {
 	defer func() {
 		if goOn() { // else a later one pulls from it, too
-			_, _, _ = c.list(p, nil, Pulled)
+			_, _ = c.list(p, nil, Pulled)
 		}
 	}()
 	begun := time.Now()
 	pulled := int64(0)
 	for cursor := uint64(0); goOn(); {
-		keys, next, err := c.list(p, slots, cursor)
+		listed, err := c.list(p, slots, cursor)
 		if err != nil {
 			return
 		}
-		for len(keys) > 0 && goOn() && !c.store.Full() {
+		for keys := listed.Keys; len(keys) > 0 && goOn() && !c.store.Full(); {
 			n := min(len(keys), pullKeys)
 			pulled += c.pullSome(p, keys[:n])
 			keys = keys[n:]
 			// What was pulled so far may have taken no less than this.
-			if early := time.Duration(float64(pulled)/pullRate*float64(time.Second)) - time.Since(begun); early > 0 {
-				c.pause(early)
-			}
+			c.pause(time.Duration(float64(pulled)/pullRate*float64(time.Second)) - time.Since(begun))
 		}
-		if cursor = next; cursor == 0 || c.store.Full() {
+		if cursor = listed.Next; cursor == 0 || c.store.Full() {
 			break
 		}
 	}
 }
 
-// pause sleeps for d, or until the cache is closed.
+// pause sleeps for d, if that is some time, or until the cache is closed.
 func (c *Cache[K, V]) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -80,14 +82,10 @@ func (c *Cache[K, V]) pause(d time.Duration) {
 	}
 }
 
-func (c *Cache[K, V]) list(p Peer, slots *Slots, cursor uint64) (keys []string, next uint64, err error) {
+func (c *Cache[K, V]) list(p Peer, slots *Slots, cursor uint64) (*ListReply, error) {
 	ctx, cancel := context.WithTimeout(c.closing, listTimeout)
 	defer cancel()
-	r, err := p.List(ctx, &ListRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Slots: slots, Cursor: cursor})
-	if err != nil {
-		return nil, 0, err
-	}
-	return r.Keys, r.Next, nil
+	return p.List(ctx, &ListRequest{Cache: c.cfg.Name, Version: c.cfg.Version, Slots: slots, Cursor: cursor})
 }
 
 // pullSome gets those of keys that are this instance's own, and that it neither has nor loads, from p, and returns how many bytes that were.
@@ -95,13 +93,18 @@ func (c *Cache[K, V]) list(p Peer, slots *Slots, cursor uint64) (keys []string, 
 func (c *Cache[K, V]) pullSome(p Peer, keys []string) (bytes int64) {
 	var flights []*flight[V]
 	for _, key := range keys {
-		if c.owner(key) != nil || c.store.Has(key) || c.store.Held(key) {
+		if c.owner(key) != nil || c.store.Has(key) || c.inDoubt(key) {
 			continue
 		}
 		// The Wait that is owed comes in abandon.
-		if f := c.store.BeginRefresh(memory.Fill, key, func() *flight[V] {
+		f := c.store.BeginRefresh(memory.Fill, key, func() *flight[V] {
 			return memory.NewFlight[V](c.closing, memory.Fill, key)
-		}); f != nil {
+		})
+		switch {
+		case f == nil:
+		case !c.isFormer(p, key): // it was forgotten meanwhile, since it could not be reached by one who invalidates
+			c.abandon(f)
+		default:
 			flights = append(flights, f)
 		}
 	}
@@ -116,6 +119,16 @@ func (c *Cache[K, V]) pullSome(p Peer, keys []string) (bytes int64) {
 		c.abandon(f)
 	}
 	return bytes
+}
+
+// isFormer reports whether p is still to be asked for key, which this instance owns now.
+func (c *Cache[K, V]) isFormer(p Peer, key string) bool {
+	for former := range c.cfg.Peers.Former(key) {
+		if former == p {
+			return true
+		}
+	}
+	return false
 }
 
 // abandon ends a flight that nobody needs, or loads it if somebody has joined it.
@@ -141,17 +154,14 @@ func (r responder[K, V]) List(_ context.Context, req *ListRequest) (*ListReply, 
 	if req.Cursor == Pulled {
 		return &ListReply{}, nil
 	}
-	keys, next := c.store.List(req.Cursor, listBytes)
-	if req.Slots != nil {
-		wanted := keys[:0]
-		for _, k := range keys {
-			if req.Slots.Has(c.cfg.Peers.Slot(k)) {
-				wanted = append(wanted, k)
-			}
+	listed, next := c.store.List(req.Cursor, listBytes)
+	reply := &ListReply{Next: next}
+	for _, l := range listed {
+		if req.Slots == nil || req.Slots.Has(c.cfg.Peers.Slot(l.Key)) {
+			reply.Keys, reply.Versions = append(reply.Keys, l.Key), append(reply.Versions, l.Version)
 		}
-		keys = wanted
 	}
-	return &ListReply{Keys: keys, Next: next}, nil
+	return reply, nil
 }
 
 // Moved implements Responder.

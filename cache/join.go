@@ -33,16 +33,18 @@ const (
 // A company is what a cache knows of other instances: how far it has heard what is in their journals, and what it owes them.
 type company struct {
 	// mu guards what follows. It is a leaf.
-	mu     sync.Mutex
-	heard  map[Peer]position
-	owed   map[Peer][]Invalidation // that did not reach them
-	pulls  uint64                  // begun
-	joins  int                     // under way
-	joined chan struct{}           // closed when none is under way any more; nil if none ever was
-	clean  memory.Instant          // since when this instance has held anything
-	beat   *time.Timer             // nil while nobody else is there
-	closed bool
-	busy   sync.WaitGroup // goroutines that say hello; added to under mu, while it is not closed
+	mu        sync.Mutex
+	heard     map[Peer]position
+	owed      map[Peer][]Invalidation // that did not reach them
+	pulls     uint64                  // begun
+	joins     int                     // under way
+	joined    chan struct{}           // closed when none is under way any more; nil if none ever was
+	clean     memory.Instant          // since when this instance has held anything
+	takenOver *Slots                  // that this instance took over since their owners were told; nil if it never did
+	beat      *time.Timer             // nil while nobody else is there
+	copies    *time.Timer             // likewise; nil, too, where there are no copies
+	closed    bool
+	busy      sync.WaitGroup // goroutines that say hello; added to under mu, while it is not closed
 }
 
 // A position is a place in another instance's journal: everything up to there has reached this one, or its sender knows that it
@@ -90,6 +92,7 @@ func (c *Cache[K, V]) join() {
 		}
 		m.mu.Unlock()
 		c.beatLater()
+		c.copyLater()
 		c.moved()
 	})
 }
@@ -141,12 +144,14 @@ func (m *company) start(do func()) {
 	}
 }
 
-// close stops what start and beatLater began, and waits for it.
+// close stops what start, beatLater and copyLater began, and waits for it.
 func (m *company) close() {
 	m.mu.Lock()
 	m.closed = true
-	if m.beat != nil {
-		m.beat.Stop()
+	for _, t := range []*time.Timer{m.beat, m.copies} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	m.mu.Unlock()
 	m.busy.Wait()
@@ -188,6 +193,7 @@ func (c *Cache[K, V]) beatNow() {
 
 // hello says hello to peers, and does what they say. It returns when all have answered, or their time is up.
 func (c *Cache[K, V]) hello(peers []Peer, timeout time.Duration) {
+	takenOver := c.takenOverFrom(peers)
 	turns := make(chan struct{}, maxHellos)
 	var wg sync.WaitGroup
 	for _, p := range peers {
@@ -196,15 +202,9 @@ func (c *Cache[K, V]) hello(peers []Peer, timeout time.Duration) {
 			defer func() { <-turns }()
 			ctx, cancel := context.WithTimeout(c.closing, timeout)
 			defer cancel()
-			req := c.company.ask(p, c.store.Now())
-			req.Cache = c.cfg.Name
-			r, err := p.Hello(ctx, req)
-			if err != nil {
+			if err := c.helloTo(ctx, p, takenOver[p]); err != nil {
 				c.company.doubt(p)
-				return
 			}
-			c.heed(p, r)
-			c.pay(p)
 		})
 	}
 	wg.Wait()
@@ -231,7 +231,10 @@ func (m *company) doubt(p Peer) {
 // heed does what p's reply says.
 func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
 	for i := range r.Holds {
-		c.fenceBy(&r.Holds[i], c.store.Hold)
+		known := c.journal.knows(r.Holds[i].ID)
+		if c.fenceBy(&r.Holds[i], c.store.Hold); !known {
+			c.journal.heard(r.Holds[i].ID)
+		}
 	}
 	m := &c.company
 	if r.Gap {
@@ -245,6 +248,7 @@ func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
 		if !c.journal.knows(i.ID) {
 			c.count.missed.Add(1)
 			c.fence(i.request(c.cfg.Name))
+			c.journal.late(i, c.store.Now())
 		}
 	}
 	m.mu.Lock()
@@ -271,14 +275,14 @@ func (c *Cache[K, V]) owe(p Peer, i Invalidation) {
 	}
 }
 
-// pay sends p what it is owed, all at the same time: it may be far away.
-func (c *Cache[K, V]) pay(p Peer) {
+// pay sends p what it is owed, all at the same time: it may be far away. It reports whether nothing is owed any more.
+func (c *Cache[K, V]) pay(p Peer) bool {
 	m := &c.company
 	m.mu.Lock()
 	owed := slices.Clone(m.owed[p])
 	m.mu.Unlock()
 	if len(owed) == 0 {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(c.closing, invalidateTimeout)
 	defer cancel()
@@ -292,6 +296,9 @@ func (c *Cache[K, V]) pay(p Peer) {
 		})
 	}
 	wg.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.owed[p]) == 0
 }
 
 // paid notes that p has been told of an invalidation.

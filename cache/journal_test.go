@@ -82,7 +82,7 @@ func TestJournalTellsHolds(t *testing.T) {
 	j.raise(fenceOf(2, "b"), 0, 9*second)
 	j.raise(&FenceRequest{ID: 3, All: true}, 0, 9*second)
 	j.release(3)
-	told := func(now memory.Instant) []FenceRequest { return j.tell(&HelloRequest{Brief: false}, now).Holds }
+	told := func(now memory.Instant) []FenceRequest { return j.tell(&HelloRequest{Life: 1}, now).Holds }
 	if holds := told(second); len(holds) != 2 {
 		t.Errorf("%+v", holds)
 	}
@@ -95,7 +95,46 @@ func TestJournalTellsHolds(t *testing.T) {
 	if holds := told(second); !slices.ContainsFunc(holds, func(f FenceRequest) bool { return f.All && f.Hold == 8*time.Second }) || j.held > j.limit {
 		t.Errorf("%d holds of %d bytes, and none of all keys", len(holds), j.held)
 	}
-	if holds := told(9 * second); len(holds) != 0 || j.held != 0 {
-		t.Errorf("%+v, %d bytes", holds, j.held)
+	if holds := told(9 * second); len(holds) != 0 {
+		t.Errorf("%+v", holds)
+	}
+	if told(9*second + memory.Instant(doubtTime)); j.held != 0 {
+		t.Errorf("%d bytes are left", j.held)
+	}
+}
+
+// What did not reach everybody, and what this instance heard late, is in doubt for a time. Who has just come is told to hold it.
+func TestJournalDoubts(t *testing.T) {
+	j := newJournal(1 << 20)
+	second, doubt := memory.Instant(time.Second), memory.Instant(doubtTime)
+	j.raise(fenceOf(1, "ran out"), 0, 5*second)
+	j.raise(fenceOf(2, "released"), 0, 5*second)
+	j.release(2)
+	j.raise(fenceOf(3, "late"), 0, 0)
+	j.late(Invalidation{ID: 3, Keys: []string{"late"}}, 0)
+	j.raise(fenceOf(4, "heard"), 0, 5*second)
+	j.heard(4)
+	for key, until := range map[string]memory.Instant{
+		"ran out": 5*second + doubt, "released": 0, "late": doubt, "heard": 5 * second, "other": 0,
+	} {
+		if until > 0 && !j.doubts(key, until-1) || j.doubts(key, until) {
+			t.Errorf("%q is not in doubt until %v, or after that", key, time.Duration(until))
+		}
+	}
+	if holds := j.tell(&HelloRequest{}, 6*second).Holds; len(holds) != 2 || holds[0].Hold+holds[1].Hold != 2*doubtTime-7*time.Second {
+		t.Errorf("who comes is told %+v", holds)
+	}
+	if holds := j.tell(&HelloRequest{Life: 1}, 6*second).Holds; len(holds) != 0 {
+		t.Errorf("who is there is told %+v", holds)
+	}
+	j.late(Invalidation{ID: 5, All: true}, 100*second)
+	if !j.doubts("other", 101*second) || j.doubts("other", 100*second+doubt) {
+		t.Error("an invalidation of everything has nothing in doubt")
+	}
+	for i := range 1000 {
+		j.late(Invalidation{ID: uint64(10 + i), Keys: []string{strings.Repeat("k", 100)}}, 300*second)
+	}
+	if !j.doubts("other", 301*second) || j.held > j.limit {
+		t.Errorf("%d bytes, %d allowed, and not all is in doubt", j.held, j.limit)
 	}
 }

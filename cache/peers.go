@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"math/bits"
 	"time"
 )
 
@@ -30,12 +31,16 @@ type Peers interface {
 	Owner(key string) Peer
 
 	// Former yields the instances that owned key in views that this instance had not long ago, the latest first,
-	// but neither its present owner nor this process. It is empty most of the time.
+	// but neither its present owner nor this process. If this process owns key, and the instance that comes next in its order
+	// said not long ago that it took over, see HelloRequest, that one comes first. It is empty most of the time.
 	Former(key string) iter.Seq[Peer]
 
 	// Gained yields the instances that owned, in views that this instance had not long ago, slots that this process owns now and has
-	// not owned since, with those slots.
+	// not owned since, with those slots; and likewise those that took over, as in Former.
 	Gained() iter.Seq2[Peer, *Slots]
+
+	// Preceding yields the instances that own slots in which this process comes next in the order of Owners, with those slots.
+	Preceding() iter.Seq2[Peer, *Slots]
 
 	// Slot returns the slot of key: a number from 0 to 65535 that depends on the key alone, and is the same on every instance.
 	// All keys of a slot have the same owner.
@@ -122,7 +127,7 @@ type Responder interface {
 	// Moved says that this instance's view is another one, so that it may own what others owned. It does not block.
 	Moved()
 
-	// List lists keys that the instance holds, the hottest first, to one who takes them over.
+	// List lists keys that the instance holds, the hottest first, to one who takes them over, or keeps copies of them.
 	List(ctx context.Context, req *ListRequest) (*ListReply, error)
 
 	// Hello says which invalidations are under way, and which were made since the sender heard last of them.
@@ -194,6 +199,14 @@ type Slots [1 << 16 / 8]byte
 // Has reports whether slot, which is from 0 to 65535, is in the set.
 func (s *Slots) Has(slot int) bool { return s[slot>>3]&(1<<(slot&7)) != 0 }
 
+// Len returns how many slots are in the set.
+func (s *Slots) Len() (n int) {
+	for _, b := range s {
+		n += bits.OnesCount8(b)
+	}
+	return n
+}
+
 // Add adds a slot.
 func (s *Slots) Add(slot int) { s[slot>>3] |= 1 << (slot & 7) }
 
@@ -212,7 +225,9 @@ const Pulled uint64 = 1<<64 - 1
 // A ListReply has keys, the hottest first.
 type ListReply struct {
 	Keys []string
-	Next uint64 // the Cursor for what follows; 0: that was all
+	// Versions has a number for each of Keys, which stands for what the instance holds of it: what takes its place has another one.
+	Versions []uint64
+	Next     uint64 // the Cursor for what follows; 0: that was all
 }
 
 // A HelloRequest asks an instance what its sender may have missed.
@@ -224,6 +239,10 @@ type HelloRequest struct {
 	Since time.Duration
 	// Brief says that the sender has missed nothing: it asks for Life and Seq alone.
 	Brief bool
+	// TookOver says that the receiver could not be reached, and that the sender, which comes next, has loaded what the receiver owns.
+	// It has heard since what the receiver knows of. When the receiver's Responder has answered, its Peers yields the sender in Former and
+	// Gained, for a time, and calls Moved. If the sender is not a member of the receiver's view, it is ignored.
+	TookOver bool
 }
 
 // A HelloReply says what was invalidated.

@@ -93,7 +93,10 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 func (c *Cache[K, V]) inMemory(key string, req *GetRequest, behind *[]due) *item[V] {
 	switch {
 	case req.Peek:
-		return c.store.Peek(key, true)
+		if it := c.store.Peek(key, true); it != nil {
+			return it
+		}
+		return c.store.Copy(key)
 	case req.Reload:
 		return nil
 	}
@@ -119,6 +122,9 @@ func (r responder[K, V]) Hello(_ context.Context, req *HelloRequest) (*HelloRepl
 // Fence implements Responder. Fences hold for every Version.
 func (r responder[K, V]) Fence(_ context.Context, req *FenceRequest) error {
 	r.c.fence(req)
+	if req.Hold <= 0 { // others heard of it before, or will
+		r.c.journal.late(Invalidation{ID: req.ID, Keys: req.Keys, All: req.All}, r.c.store.Now())
+	}
 	return r.c.forget(req.Gone)
 }
 

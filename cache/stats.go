@@ -31,6 +31,7 @@ type Stats struct {
 	Peeks         uint64 // asked, before a load, of the instance that owned the key before
 	PeekHits      uint64 // of these, found there, and not loaded
 	Pulled        uint64 // taken over from the instance that owned the key before, without being asked for
+	Promoted      uint64 // found in a copy that this instance had in case the owner fails, and not loaded
 
 	// Requests by other instances, in keys.
 	Served     uint64 // asked for
@@ -47,8 +48,10 @@ type Stats struct {
 
 	// What is held now.
 	Entries     int
-	Bytes       int64 // of keys, values and bookkeeping, mirrors included; at most MaxBytes
+	Bytes       int64 // of keys, values and bookkeeping, mirrors and copies included; at most MaxBytes
 	MirrorBytes int64 // of Bytes, what mirrors take
+	CopyBytes   int64 // of Bytes, what copies take that this instance has in case another one fails
+	Copies      int   // how many of these there are; not in Entries
 	MaxBytes    int64
 	Flights     int  // loads and fetches under way
 	Waiting     int  // of these, loads that wait for their turn; a LoadMany counts as one
@@ -61,7 +64,7 @@ type counters struct {
 	refreshes, earlyRefreshes                       atomic.Uint64
 	fetches, fetchHits, fetchFailures               atomic.Uint64
 	takeovers, lastResorts, served, servedHits      atomic.Uint64
-	peeks, peekHits, pulled                         atomic.Uint64
+	peeks, peekHits, pulled, promoted               atomic.Uint64
 	sets, removes, removedTags, clears              atomic.Uint64
 	missed, gaps                                    atomic.Uint64
 }
@@ -77,10 +80,11 @@ func (c *Cache[K, V]) Stats() Stats {
 		Refreshes: n.refreshes.Load(), EarlyRefreshes: n.earlyRefreshes.Load(),
 		Fetches: n.fetches.Load(), FetchHits: n.fetchHits.Load(), FetchFailures: n.fetchFailures.Load(),
 		Takeovers: n.takeovers.Load(), LastResorts: n.lastResorts.Load(),
-		Peeks: n.peeks.Load(), PeekHits: n.peekHits.Load(), Pulled: n.pulled.Load(), Missed: n.missed.Load(), Gaps: n.gaps.Load(),
+		Peeks: n.peeks.Load(), PeekHits: n.peekHits.Load(), Pulled: n.pulled.Load(), Promoted: n.promoted.Load(), Missed: n.missed.Load(), Gaps: n.gaps.Load(),
 		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
 		Sets: n.sets.Load(), Removes: n.removes.Load(), RemovedTags: n.removedTags.Load(), Clears: n.clears.Load(),
 		Evictions: u.Evictions, Expired: u.Expired, Rejected: u.Rejected,
-		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, MaxBytes: c.cfg.MaxBytes, Flights: u.Flights, Waiting: int(c.waiting.Load()), Joining: c.store.Isolated(),
+		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, CopyBytes: u.CopyBytes, Copies: u.Copies,
+		MaxBytes: c.cfg.MaxBytes, Flights: u.Flights, Waiting: int(c.waiting.Load()), Joining: c.store.Isolated(),
 	}
 }

@@ -48,10 +48,11 @@ type Pool struct {
 	setMu sync.Mutex // makes changes of the view one after the other, and Attaches
 	// setMu guards the field below.
 
-	registry  map[string]*peer      // all that the view knows, or knew not long ago
-	listed    []Member              // by the last Set, with normalised URLs
-	announced map[string]instanceID // that said that they leave, by URL
-	leaves    bool                  // this instance is on its way out
+	registry  map[string]*peer         // all that the view knows, or knew not long ago
+	listed    []Member                 // by the last Set, with normalised URLs
+	announced map[string]instanceID    // that said that they leave, by URL
+	standIns  map[string]time.Duration // said that they took over for this instance, by URL: until when they are asked
+	leaves    bool                     // this instance is on its way out
 
 	viewWindow time.Duration
 
@@ -92,6 +93,7 @@ func New(cfg Config) (*Pool, error) {
 		servers:    make(map[*http.Server]bool),
 		registry:   make(map[string]*peer),
 		announced:  make(map[string]instanceID),
+		standIns:   make(map[string]time.Duration),
 		viewWindow: viewWindow,
 	}
 	p.attached.Store(new(map[string]*attachment))

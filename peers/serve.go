@@ -275,7 +275,7 @@ func (p *Pool) execute(ctx context.Context, from string, instance instanceID, q 
 			code, message = wire.Failed, fmt.Sprintf("panic: %v", v)
 		}
 	}()
-	err := p.respond(ctx, a.r, q, deliver)
+	err := p.respond(ctx, from, a.r, q, deliver)
 	if err == nil && q.Verb == wire.List && q.List.Cursor == cache.Pulled {
 		p.handover.pulled(from, name)
 	}
@@ -298,12 +298,12 @@ func cacheOf(q *wire.Request) string {
 	return q.Store.Cache
 }
 
-func (p *Pool) respond(ctx context.Context, r cache.Responder, q *wire.Request, deliver func(int, cache.Answer)) error {
+func (p *Pool) respond(ctx context.Context, from string, r cache.Responder, q *wire.Request, deliver func(int, cache.Answer)) error {
 	switch q.Verb {
 	case wire.Get:
 		return r.Get(ctx, q.Get, deliver)
 	case wire.Hello:
-		return p.tellHello(ctx, r, q, deliver)
+		return p.tellHello(ctx, from, r, q, deliver)
 	case wire.List:
 		l, err := r.List(ctx, q.List)
 		if err != nil {
@@ -327,10 +327,13 @@ func (p *Pool) respond(ctx context.Context, r cache.Responder, q *wire.Request, 
 }
 
 // tellHello answers a hello.
-func (p *Pool) tellHello(ctx context.Context, r cache.Responder, q *wire.Request, deliver func(int, cache.Answer)) error {
+func (p *Pool) tellHello(ctx context.Context, from string, r cache.Responder, q *wire.Request, deliver func(int, cache.Answer)) error {
 	h, err := r.Hello(ctx, q.Hello)
 	if err != nil {
 		return err
+	}
+	if q.Hello.TookOver {
+		p.tookOver(from, r)
 	}
 	b, err := wire.AppendHello(nil, p.known(0), h)
 	if err == nil {

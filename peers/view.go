@@ -26,15 +26,16 @@ const (
 
 // A view is who is there, and who owns what. It is immutable, and replaced under the Pool's setMu.
 type view struct {
-	table  *ring.Table
-	byRank []cache.Peer          // by the table's indexes; nil for this instance
-	peers  map[string]*peer      // members
-	former []formerView          // the latest first
-	met    map[string]stranger   // those that are known, or were forgotten, and no members, by URL
-	others []cache.Peer          // members, and those that were met
-	digest uint64                // stands for others and this instance
-	away   map[string]instanceID // members that said that they leave, by URL
-	stale  time.Duration         // when something of this is over; 0: never
+	table    *ring.Table
+	byRank   []cache.Peer          // by the table's indexes; nil for this instance
+	peers    map[string]*peer      // members
+	former   []formerView          // the latest first
+	met      map[string]stranger   // those that are known, or were forgotten, and no members, by URL
+	others   []cache.Peer          // members, and those that were met
+	digest   uint64                // stands for others and this instance
+	away     map[string]instanceID // members that said that they leave, by URL
+	standIns map[cache.Peer]bool   // members that took over for this instance a while ago
+	stale    time.Duration         // when something of this is over; 0: never
 }
 
 // A formerView is one that a Pool had before.
@@ -98,6 +99,14 @@ func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]st
 		if pr != nil {
 			v.peers[pr.(*peer).url] = pr.(*peer)
 			v.others = append(v.others, pr)
+		}
+	}
+	for url, until := range p.standIns {
+		if pr := v.peers[url]; pr == nil || until <= p.now() {
+			delete(p.standIns, url)
+		} else {
+			v.addStandIn(pr)
+			sooner(until)
 		}
 	}
 	for url, s := range met {
@@ -304,13 +313,19 @@ func (p *Pool) Owners(key string) iter.Seq[cache.Peer] {
 // Former implements cache.Peers.
 func (p *Pool) Former(key string) iter.Seq[cache.Peer] {
 	v := p.view.Load()
-	if len(v.former) == 0 {
+	if len(v.former) == 0 && len(v.standIns) == 0 {
 		return func(func(cache.Peer) bool) {}
 	}
 	return func(yield func(cache.Peer) bool) {
 		v := p.current()
 		slot := ring.Slot(key)
 		seen := []cache.Peer{nil, v.owner(slot)}
+		if pr := v.standIn(slot); pr != nil {
+			seen = append(seen, pr)
+			if !yield(pr) {
+				return
+			}
+		}
 		for _, f := range v.former {
 			pr := f.owner(slot)
 			if slices.Contains(seen, pr) || f.gone[pr.Addr()] {
@@ -335,12 +350,21 @@ func (p *Pool) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
 	}
 }
 
-// gained returns who owned what this instance owns now, in any of the views since it did not own it.
+// gained returns who owned what this instance owns now, in any of the views since it did not own it, or took over for it.
 func (v *view) gained() map[cache.Peer]*cache.Slots {
 	gained := make(map[cache.Peer]*cache.Slots)
+	add := func(from cache.Peer, slot int) {
+		if gained[from] == nil {
+			gained[from] = new(cache.Slots)
+		}
+		gained[from].Add(slot)
+	}
 	for slot := range ring.Slots {
 		if v.owner(slot) != nil {
 			continue
+		}
+		if pr := v.standIn(slot); pr != nil {
+			add(pr, slot)
 		}
 		for i := range v.former {
 			f := &v.former[i]
@@ -351,13 +375,40 @@ func (v *view) gained() map[cache.Peer]*cache.Slots {
 			if f.gone[from.Addr()] {
 				continue
 			}
-			if gained[from] == nil {
-				gained[from] = new(cache.Slots)
-			}
-			gained[from].Add(slot)
+			add(from, slot)
 		}
 	}
 	return gained
+}
+
+// Preceding implements cache.Peers.
+func (p *Pool) Preceding() iter.Seq2[cache.Peer, *cache.Slots] {
+	return func(yield func(cache.Peer, *cache.Slots) bool) {
+		for owner, slots := range p.view.Load().preceding() {
+			if !yield(owner, slots) {
+				return
+			}
+		}
+	}
+}
+
+// preceding returns who owns the slots that this instance is next for.
+func (v *view) preceding() map[cache.Peer]*cache.Slots {
+	preceding := make(map[cache.Peer]*cache.Slots)
+	if v.table.Len() < 2 {
+		return preceding
+	}
+	for slot := range ring.Slots {
+		owner := v.owner(slot)
+		if owner == nil || v.byRank[v.table.SecondOfSlot(slot)] != nil {
+			continue
+		}
+		if preceding[owner] == nil {
+			preceding[owner] = new(cache.Slots)
+		}
+		preceding[owner].Add(slot)
+	}
+	return preceding
 }
 
 // Slot implements cache.Peers.

@@ -70,7 +70,10 @@ func (l *link) call(ctx context.Context, m Message, key *hitKey, deliver func(in
 		lost: make(chan struct{}), replies: make(chan reply, keys+1), arrived: make([]bool, keys),
 	}
 	m.From, m.To = l.from.index, l.to.index
-	faults, err := c.begin(m)
+	faults, again, err := c.begin(m)
+	if again {
+		l.from.tellMet(l)
+	}
 	if err != nil {
 		return err
 	}
@@ -84,24 +87,24 @@ func (l *link) call(ctx context.Context, m Message, key *hitKey, deliver func(in
 	return c.wait(ctx, deliver)
 }
 
-// begin enters the call into the fleet's books, or returns why it fails at once.
-func (c *call) begin(m Message) (Faults, error) {
+// begin enters the call into the fleet's books, or returns why it fails at once. again says that the other end can be reached again.
+func (c *call) begin(m Message) (faults Faults, again bool, err error) {
 	l := c.link
 	l.fleet.mu.Lock()
 	defer l.fleet.mu.Unlock()
 	if l.found && !l.blockedLocked() {
-		l.found = false
+		l.found, again = false, true
 	}
 	if err := l.refuseLocked(); err != nil {
 		l.counts.Refused++
-		return Faults{}, err
+		return Faults{}, again, err
 	}
 	l.fleet.calls++
 	m.Call = l.fleet.calls
 	c.request = m
 	c.lives = [2]int{l.from.lives, l.to.lives}
 	l.counts.sentLocked(m)
-	return l.faults, nil
+	return l.faults, again, nil
 }
 
 // refuseLocked returns why a call fails at once, if it does. The fleet's mu must be held.

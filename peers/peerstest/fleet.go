@@ -51,6 +51,7 @@ func NewFleetOf(names ...string) *Fleet {
 		taken[name] = true
 		f.instances = append(f.instances, &Instance{
 			fleet: f, index: i, name: name, attached: make(map[string]*attachment), met: make(map[int]stranger), heard: make(map[int]int),
+			standIns: make(map[int]time.Time),
 		})
 	}
 	for _, from := range f.instances {
@@ -114,6 +115,7 @@ func (f *Fleet) killLocked(in *Instance) {
 	clear(in.attached)
 	clear(in.met)
 	clear(in.heard)
+	clear(in.standIns)
 	v := in.view.Load()
 	rest := slices.DeleteFunc(slices.Clone(v.members), func(i int) bool { return i == in.index })
 	in.former = []formerView{{placed: sync.OnceValue(func() *placement { return in.fleet.place(rest) }), until: time.Now().Add(in.fleet.window)}}

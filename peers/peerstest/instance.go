@@ -26,11 +26,12 @@ type Instance struct {
 	// Guarded by fleet.mu.
 	attached      map[string]*attachment
 	stopped, hung bool
-	met           map[int]stranger // those that are among Others without being in the view
-	heard         map[int]int      // in which life another instance asked this one something last
-	former        []formerView     // the latest first
-	lives         int              // how often the process was killed; a call is bound to the life that it began in
-	group         int              // of the partition; instances of different groups do not reach each other
+	met           map[int]stranger  // those that are among Others without being in the view
+	heard         map[int]int       // in which life another instance asked this one something last
+	former        []formerView      // the latest first
+	standIns      map[int]time.Time // those that took over for this instance, and until when they are asked
+	lives         int               // how often the process was killed; a call is bound to the life that it began in
+	group         int               // of the partition; instances of different groups do not reach each other
 }
 
 var _ cache.Peers = (*Instance)(nil)
@@ -102,6 +103,19 @@ func (in *Instance) responder(name string) cache.Responder {
 		return a.responder
 	}
 	return nil
+}
+
+// tellMet tells what is attached that an instance can be reached again.
+func (in *Instance) tellMet(l *link) {
+	in.fleet.mu.Lock()
+	var responders []cache.Responder
+	for _, a := range in.attached {
+		responders = append(responders, a.responder)
+	}
+	in.fleet.mu.Unlock()
+	for _, r := range responders {
+		r.Met([]cache.Peer{l})
+	}
 }
 
 // Owners implements cache.Peers. The view is the one that holds when the iteration begins.

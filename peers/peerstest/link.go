@@ -67,6 +67,9 @@ func (l *link) Hello(ctx context.Context, req *cache.HelloRequest) (*cache.Hello
 		got, err := r.Hello(ctx, &copied)
 		if err == nil {
 			reply.Store(cloneReply(got))
+			if sent.TookOver {
+				l.to.tookOver(l.from.index, r)
+			}
 		}
 		return err
 	})
@@ -87,7 +90,7 @@ func (l *link) List(ctx context.Context, req *cache.ListRequest) (*cache.ListRep
 		copied := sent
 		got, err := r.List(ctx, &copied)
 		if err == nil {
-			reply.Store(&cache.ListReply{Keys: slices.Clone(got.Keys), Next: got.Next})
+			reply.Store(&cache.ListReply{Keys: slices.Clone(got.Keys), Versions: slices.Clone(got.Versions), Next: got.Next})
 		}
 		return err
 	})

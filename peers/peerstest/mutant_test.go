@@ -24,6 +24,7 @@ type mutant struct {
 	fence   func(w *wrapped, ctx context.Context, req *cache.FenceRequest) error
 	free    func(w *wrapped, ctx context.Context, req *cache.ReleaseRequest) error
 	store   func(w *wrapped, ctx context.Context, req *cache.StoreRequest) error
+	hello   func(w *wrapped, ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error)
 	addr    func(w *wrapped) string
 
 	// The instance.
@@ -31,6 +32,8 @@ type mutant struct {
 	owners func(m *mutated, key string) iter.Seq[cache.Peer]
 	owner  func(m *mutated, key string) cache.Peer // if nil, the first of owners
 	others func(m *mutated) []cache.Peer
+
+	preceding func(m *mutated) iter.Seq2[cache.Peer, *cache.Slots]
 }
 
 // mutated is an instance of a mutant.
@@ -145,6 +148,20 @@ func (m *mutated) Others() []cache.Peer {
 	return all
 }
 
+func (m *mutated) Preceding() iter.Seq2[cache.Peer, *cache.Slots] {
+	preceding := m.Instance.Preceding
+	if m.mutant.preceding != nil {
+		preceding = func() iter.Seq2[cache.Peer, *cache.Slots] { return m.mutant.preceding(m) }
+	}
+	return func(yield func(cache.Peer, *cache.Slots) bool) {
+		for p, slots := range preceding() {
+			if !yield(m.wrap(p), slots) {
+				return
+			}
+		}
+	}
+}
+
 func (w *wrapped) Addr() string {
 	if w.home.mutant.addr != nil {
 		return w.home.mutant.addr(w)
@@ -170,6 +187,13 @@ func (w *wrapped) Fence(ctx context.Context, req *cache.FenceRequest) error {
 		return w.home.mutant.fence(w, ctx, req)
 	}
 	return w.Peer.Fence(ctx, req)
+}
+
+func (w *wrapped) Hello(ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error) {
+	if w.home.mutant.hello != nil {
+		return w.home.mutant.hello(w, ctx, req)
+	}
+	return w.Peer.Hello(ctx, req)
 }
 
 func (w *wrapped) Release(ctx context.Context, req *cache.ReleaseRequest) error {

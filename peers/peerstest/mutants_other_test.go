@@ -253,6 +253,24 @@ var viewMutants = []*mutant{
 			h.Write([]byte(key[:min(len(key), 5)]))
 			return m.Instance.Owners(fmt.Sprint(h.Sum64()))
 		}},
+	{name: "comes next for all that others own", caught: "Preceding",
+		preceding: func(m *mutated) iter.Seq2[cache.Peer, *cache.Slots] {
+			return func(yield func(cache.Peer, *cache.Slots) bool) {
+				for p := range m.Instance.Preceding() {
+					all := new(cache.Slots)
+					for i := range all {
+						all[i] = 0xff
+					}
+					if !yield(p, all) {
+						return
+					}
+				}
+			}
+		}},
+	{name: "does not say that it took over", caught: "TookOver",
+		hello: func(w *wrapped, ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error) {
+			return w.Peer.Hello(ctx, &cache.HelloRequest{Cache: req.Cache})
+		}},
 	{name: "sees an instance twice", caught: "Others",
 		others: func(m *mutated) []cache.Peer {
 			var all []cache.Peer

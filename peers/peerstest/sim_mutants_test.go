@@ -26,8 +26,13 @@ var sharp = map[rules.Mutant]string{
 // byName are the tests of package cache that find what schedules have not found in thousands of runs: it takes a place in time that they
 // hardly ever meet.
 var byName = map[rules.Mutant]string{
-	rules.CachesLastResort: "TestFamilyLastResortIsNotCached",
-	rules.LeaseFromReceipt: "TestG7MirrorTermCountsFromSending",
+	rules.CachesLastResort:   "TestFamilyLastResortIsNotCached",
+	rules.LeaseFromReceipt:   "TestG7MirrorTermCountsFromSending",
+	rules.CopiesDuringHold:   "TestG4CopyDuringAHold",
+	rules.CopyFromReceipt:    "TestG4CopyTermCountsFromSending",
+	rules.RenewsAnyCopy:      "TestG4CopyOfAnotherVersionIsNotRenewed",
+	rules.PeeksInDoubt:       "TestG4WhoReturnsAndWhoWasNotReached",
+	rules.TellsTakeoverFirst: "TestG4WhoTookOverHearsWhatItMissedFirst",
 }
 
 // TestSimCatches breaks each rule of the protocol, and sees to it that TestSim would notice, or the test that byName says: a checker that

@@ -104,6 +104,7 @@ var kinds = []kind{
 	{name: "leases", deaf: 40, deafTo: true, lostHello: true, slowGets: true, noTTL: true, mirrorTTL: 2 * time.Second, lag: time.Second},
 	{name: "partitions", joins: 5, changes: 5, parts: 60, noTTL: true, lag: 2 * time.Second},
 	{name: "stable", noTTL: true, slowLoads: true, lag: time.Second},
+	{name: "copies", joins: 10, changes: 40, parts: 30, deaf: 20, noTTL: true, mirrorTTL: 3 * time.Second, lag: 2 * time.Second},
 }
 
 func worldNames() []string {

@@ -23,6 +23,8 @@ var viewChecks = []Check{
 	{"OwnersAgree", "The order is the same on every instance with the same view.", 5, checkOwnersAgree},
 	{"Owner", "Owner returns the first of Owners(key). It allocates nothing.", 5, checkOwner},
 	{"OwnersSpread", "Owners: keys in sequence spread over all instances as others do.", 4, checkOwnersSpread},
+	{"Preceding", "Preceding yields the owners of the slots that this process is next for.", 4, checkPreceding},
+	{"TookOver", "Its Peers yields the sender in Former and Gained, and calls Moved.", 3, checkTookOver},
 	{"Others", "Others returns every instance of the current view but this one.", 4, checkOthers},
 	{"PeersComparable", "While an instance stays in the view, the same value stands for it.", 4, checkComparable},
 }
@@ -177,6 +179,71 @@ func checkOwnersSpread(f *fixture) {
 		}
 		if n := second[addr]; n < fair/2 || n > fair*2 {
 			f.Errorf("%s is second for %d of %d keys in sequence; a fair share is %d", addr, n, keys, fair)
+		}
+	}
+}
+
+func checkPreceding(f *fixture) {
+	preceding := make([]map[string]*cache.Slots, len(f.Peers)) // by instance, then by address
+	for i, peers := range f.Peers {
+		preceding[i] = make(map[string]*cache.Slots)
+		for p, slots := range peers.Preceding() {
+			if p == nil || preceding[i][p.Addr()] != nil {
+				f.Fatalf("Preceding() of instance %d yields %v, as itself or once more", i, p)
+			}
+			preceding[i][p.Addr()] = slots
+		}
+	}
+	for _, key := range append(sequence(200), anyKeys...) {
+		order := f.owners(0, key)
+		for i, peers := range f.Peers {
+			slot := peers.Slot(key)
+			for addr, slots := range preceding[i] {
+				if want := order[0] == addr && order[1] == f.addrs[i]; slots.Has(slot) != want {
+					f.Fatalf("the owners of %.20q are %v; Preceding() of instance %d has its slot with %s: %v", key, order, i, addr, !want)
+				}
+			}
+			if order[1] == f.addrs[i] && preceding[i][order[0]] == nil {
+				f.Fatalf("the owners of %.20q are %v; Preceding() of instance %d does not have the first", key, order, i)
+			}
+		}
+	}
+}
+
+func checkTookOver(f *fixture) {
+	moved := make(chan struct{}, 1)
+	f.attach(0, name, Responder{MovedFunc: func() {
+		select {
+		case moved <- struct{}{}:
+		default:
+		}
+	}})
+	select {
+	case <-moved: // it may have joined a moment ago
+	default:
+	}
+	if _, err := f.peer(1, 0).Hello(f.ctx, &cache.HelloRequest{Cache: name, TookOver: true}); err != nil {
+		f.Fatalf("Hello: %v", err)
+	}
+	await(f, moved, "Moved after a Hello with TookOver")
+	gained := make(map[string]*cache.Slots)
+	for p, slots := range f.Peers[0].Gained() {
+		gained[p.Addr()] = slots
+	}
+	for _, key := range sequence(200) {
+		order := f.owners(0, key)
+		if order[0] != f.addrs[0] || order[1] != f.addrs[1] {
+			continue
+		}
+		var former cache.Peer
+		for former = range f.Peers[0].Former(key) {
+			break
+		}
+		if former == nil || former.Addr() != f.addrs[1] {
+			f.Fatalf("the first of Former(%.20q) is %v; want %s, which took over", key, former, f.addrs[1])
+		}
+		if s := gained[f.addrs[1]]; s == nil || !s.Has(f.Peers[0].Slot(key)) {
+			f.Fatalf("Gained() does not have the slot of %.20q with %s, which took over", key, f.addrs[1])
 		}
 	}
 }

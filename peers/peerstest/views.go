@@ -75,9 +75,19 @@ func (in *Instance) Gained() iter.Seq2[cache.Peer, *cache.Slots] {
 func (in *Instance) gained() map[int]*cache.Slots {
 	gained := make(map[int]*cache.Slots)
 	now, views := in.view.Load().placed(), in.formerViews()
+	add := func(from, slot int) {
+		if gained[from] == nil {
+			gained[from] = new(cache.Slots)
+		}
+		gained[from].Add(slot)
+	}
+	standIns := in.askedStandIns()
 	for slot := range ring.Slots {
 		if now.table.Len() == 0 || now.index[now.table.OwnerOfSlot(slot)] != in.index {
 			continue
+		}
+		if i, ok := now.standIn(slot, standIns); ok {
+			add(i, slot)
 		}
 		for _, old := range views {
 			before := old.placed()
@@ -91,13 +101,40 @@ func (in *Instance) gained() map[int]*cache.Slots {
 			if slices.Contains(old.gone, from) {
 				continue
 			}
-			if gained[from] == nil {
-				gained[from] = new(cache.Slots)
-			}
-			gained[from].Add(slot)
+			add(from, slot)
 		}
 	}
 	return gained
+}
+
+// Preceding implements cache.Peers.
+func (in *Instance) Preceding() iter.Seq2[cache.Peer, *cache.Slots] {
+	return func(yield func(cache.Peer, *cache.Slots) bool) {
+		for owner, slots := range in.view.Load().placed().preceding(in.index) {
+			if !yield(in.links[owner], slots) {
+				return
+			}
+		}
+	}
+}
+
+// preceding returns who owns the slots that instance i is next for.
+func (p *placement) preceding(i int) map[int]*cache.Slots {
+	preceding := make(map[int]*cache.Slots)
+	if p.table.Len() < 2 {
+		return preceding
+	}
+	for slot := range ring.Slots {
+		owner := p.index[p.table.OwnerOfSlot(slot)]
+		if owner == i || p.index[p.table.SecondOfSlot(slot)] != i {
+			continue
+		}
+		if preceding[owner] == nil {
+			preceding[owner] = new(cache.Slots)
+		}
+		preceding[owner].Add(slot)
+	}
+	return preceding
 }
 
 // Slot implements cache.Peers.
@@ -232,11 +269,17 @@ func (in *Instance) Forget(addrs []string) bool {
 // Former implements cache.Peers.
 func (in *Instance) Former(key string) iter.Seq[cache.Peer] {
 	return func(yield func(cache.Peer) bool) {
-		views := in.formerViews()
-		if len(views) == 0 {
+		views, standIns := in.formerViews(), in.askedStandIns()
+		if len(views) == 0 && len(standIns) == 0 {
 			return
 		}
 		seen := []cache.Peer{nil, in.Owner(key)}
+		if i, ok := in.view.Load().placed().standIn(ring.Slot(key), standIns); ok && seen[1] == nil {
+			seen = append(seen, in.links[i])
+			if !yield(in.links[i]) {
+				return
+			}
+		}
 		for _, old := range views {
 			p := old.placed()
 			if p.table.Len() == 0 {
@@ -261,4 +304,46 @@ func (in *Instance) formerViews() []formerView {
 	now := time.Now()
 	in.former = slices.DeleteFunc(slices.Clone(in.former), func(v formerView) bool { return !now.Before(v.until) })
 	return in.former
+}
+
+// tookOver notes that another instance took over for in, and has the cache whose Responder is given pull from it.
+func (in *Instance) tookOver(from int, r cache.Responder) {
+	if in.noteStandIn(from) {
+		r.Moved()
+	}
+}
+
+func (in *Instance) noteStandIn(from int) bool {
+	v := in.view.Load()
+	f := in.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !slices.Contains(v.members, from) {
+		return false
+	}
+	in.standIns[from] = time.Now().Add(f.window)
+	return true
+}
+
+// askedStandIns returns those that took over for in not long ago.
+func (in *Instance) askedStandIns() map[int]bool {
+	f := in.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(in.standIns, func(_ int, until time.Time) bool { return !now.Before(until) })
+	asked := make(map[int]bool, len(in.standIns))
+	for i := range in.standIns {
+		asked[i] = true
+	}
+	return asked
+}
+
+// standIn returns the instance that comes next for a slot, if it is one of those.
+func (p *placement) standIn(slot int, standIns map[int]bool) (i int, ok bool) {
+	if len(standIns) == 0 || p.table.Len() < 2 {
+		return 0, false
+	}
+	i = p.index[p.table.SecondOfSlot(slot)]
+	return i, standIns[i]
 }

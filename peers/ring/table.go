@@ -166,6 +166,15 @@ func (t *Table) OwnerOfSlot(slot int) int {
 	return int(t.owners[slot])
 }
 
+// SecondOfSlot returns the index of the member that stands in for the owner of the
+// slot, or -1 if there is no other one. It panics if the slot is not in 0..Slots-1.
+func (t *Table) SecondOfSlot(slot int) int {
+	if len(t.members) < 2 {
+		return -1
+	}
+	return int(t.follow[slot][0])
+}
+
 // Owners returns the indexes of all members in the order in which they stand in
 // for each other on the key: its owner first, then the others as the key's slot
 // ranks them. Every member occurs once.

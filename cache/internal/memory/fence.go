@@ -120,6 +120,7 @@ func (s *Store[V]) fenceKey(id uint64, until Instant, key string, storable bool)
 	if e := sh.entries[key]; e != nil {
 		s.unlinkLocked(sh, e)
 	}
+	s.dropCopyLocked(sh, key)
 	sh.detachLocked(key, hash)
 	if until <= now {
 		// No hold, and so no PutFenced under it; but it supersedes those before.

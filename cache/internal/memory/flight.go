@@ -17,6 +17,7 @@ const (
 	Fill    Kind = iota // loads from the origin
 	Fetch               // asks another instance
 	Refetch             // asks another instance to load anew
+	Copying             // asks another instance for what it has in memory, for when that one fails; see Keep
 	kinds
 )
 
@@ -178,7 +179,8 @@ func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) 
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now := s.Now()
-	if sh.closed || s.isolated.Load() || sh.flights.get(kind, key, hash) != nil || kind != Fill && sh.heldLocked(hash, now) {
+	if sh.closed || s.isolated.Load() || sh.flights.get(kind, key, hash) != nil || kind != Fill && sh.heldLocked(hash, now) &&
+		!(kind == Copying && mutant.On(mutant.CopiesDuringHold)) {
 		return nil
 	}
 	f := start()
@@ -282,6 +284,7 @@ func (s *Store[V]) dropAllLocked(sh *shard[V]) {
 		p.init()
 	}
 	sh.entries = make(map[string]*entry[V])
+	sh.copies = make(map[string]*copyEntry[V])
 	sh.peak = 0
 	for _, first := range sh.flights.byHash {
 		for f := first; f != nil; {

@@ -24,6 +24,7 @@ type Item[V any] struct {
 	Peer    string  // the instance that it was fetched from, else ""
 	Tags    Tags
 	Mirror  bool // another instance owns the key
+	Copy    bool // another instance owns the key, and this is for when it fails; see Keep
 	Loaded  bool // it was loaded for those who waited for it, and not found in a memory
 	Given   bool // a caller of Set gave it
 	Took    Took // how long its load took, if it is to be refreshed early
@@ -35,11 +36,15 @@ type class uint8
 const (
 	owned class = iota
 	mirrored
+	copied
 	classes
 )
 
 func (it *Item[V]) class() class {
-	if it.Mirror {
+	switch {
+	case it.Copy:
+		return copied
+	case it.Mirror:
 		return mirrored
 	}
 	return owned
@@ -58,8 +63,9 @@ type entry[V any] struct {
 	seq        Seq     // until then, none of the item's tags was invalidated since it was begun
 	prev, next *entry[V]
 	queue      *queue[V]
-	hits       uint8 // since it was queued, saturating at maxHits
-	due        bool  // it is to be refreshed early by the next one who can
+	number     uint32 // of all that were stored in this shard: see version
+	hits       uint8  // since it was queued, saturating at maxHits
+	due        bool   // it is to be refreshed early by the next one who can
 }
 
 // mapCost, ghostCost and allocCost are what an entry takes beside itself: its slot in the shard's map (a

@@ -9,16 +9,22 @@ const (
 	ranks
 )
 
+// A Listed is a key that a store holds something of, and what stands for that: see version.
+type Listed struct {
+	Key     string
+	Version uint64
+}
+
 // List returns keys that this store holds for its own instance, and that have not expired, the hottest first: those behind cursor,
 // which is 0 at first, and as many as there are in a shard at least, or until there are about most bytes of them. next is the cursor
-// for the next ones, 0 if there are none. What moves meanwhile may be left out, or come twice.
-func (s *Store[V]) List(cursor uint64, most int) (keys []string, next uint64) {
+// for the next ones, 0 if there are none. What moves meanwhile may be left out, or come twice. Nothing is listed that Peek does not find.
+func (s *Store[V]) List(cursor uint64, most int) (keys []Listed, next uint64) {
 	shards := uint64(len(s.shards))
 	for bytes := 0; cursor < ranks*shards; {
 		from := len(keys)
 		keys = s.appendKeys(keys, s.shards[cursor%shards], cursor/shards)
 		for _, k := range keys[from:] {
-			bytes += len(k)
+			bytes += len(k.Key)
 		}
 		if cursor++; bytes >= most && cursor < ranks*shards {
 			return keys, cursor
@@ -27,8 +33,11 @@ func (s *Store[V]) List(cursor uint64, most int) (keys []string, next uint64) {
 	return keys, 0
 }
 
-func (s *Store[V]) appendKeys(keys []string, sh *shard[V], rank uint64) []string {
+func (s *Store[V]) appendKeys(keys []Listed, sh *shard[V], rank uint64) []Listed {
 	now := s.Now()
+	if s.isolated.Load() {
+		return keys
+	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	q := &sh.policies[owned].main
@@ -37,8 +46,8 @@ func (s *Store[V]) appendKeys(keys []string, sh *shard[V], rank uint64) []string
 	}
 	hot := rank == hotMain || rank == hotSmall
 	for e := q.root.next; e != &q.root; e = e.next { // the newest first
-		if hot == (e.hits > 0) && now < e.item.Fresh && e.lease == Never && !s.invalidLocked(e, now) {
-			keys = append(keys, e.key)
+		if hot == (e.hits > 0) && now < e.item.Fresh && now < e.lease && !s.invalidLocked(e, now) {
+			keys = append(keys, Listed{e.key, s.version(e)})
 		}
 	}
 	return keys

@@ -13,6 +13,7 @@ type shard[V any] struct {
 	// Run, by joining one.
 	mu       sync.Mutex
 	entries  map[string]*entry[V]
+	copies   map[string]*copyEntry[V] // of what others own
 	policies [classes]s3fifo[V]
 	flights  flights[V]
 	alone    map[*Flight[V]]struct{} // under way, and joined by nobody: private ones, and those that were detached
@@ -20,6 +21,7 @@ type shard[V any] struct {
 	every    fence                   // on every key
 	released uint64                  // the fence of which a hold was released last
 	peak     int                     // entries since the map was made
+	stored   uint32                  // entries so far
 	closed   bool
 
 	hits, mirrorHits, staleHits, misses, expired uint64
@@ -28,6 +30,7 @@ type shard[V any] struct {
 func newShard[V any]() *shard[V] {
 	sh := &shard[V]{
 		entries: make(map[string]*entry[V]),
+		copies:  make(map[string]*copyEntry[V]),
 		alone:   make(map[*Flight[V]]struct{}),
 		fences:  make(map[uint64]*fence),
 	}
@@ -82,6 +85,8 @@ type Usage struct {
 	Entries                             int
 	Bytes, MirrorBytes                  int64
 	Flights                             int
+	Copies                              int
+	CopyBytes                           int64
 }
 
 // Usage sums up the shards. It is exact for each of them, at slightly different moments.
@@ -90,8 +95,9 @@ func (s *Store[V]) Usage() Usage {
 		Evictions:   s.evictions.Load(),
 		Rejected:    s.rejected.Load(),
 		MirrorBytes: s.budgets[mirrored].used.Load(),
+		CopyBytes:   s.budgets[copied].used.Load(),
 	}
-	u.Bytes = s.budgets[owned].used.Load() + u.MirrorBytes
+	u.Bytes = s.budgets[owned].used.Load() + u.MirrorBytes + u.CopyBytes
 	for _, sh := range s.shards {
 		sh.mu.Lock()
 		u.Hits += sh.hits
@@ -100,6 +106,7 @@ func (s *Store[V]) Usage() Usage {
 		u.Misses += sh.misses
 		u.Expired += sh.expired
 		u.Entries += len(sh.entries)
+		u.Copies += len(sh.copies)
 		u.Flights += sh.flights.len + len(sh.alone)
 		sh.mu.Unlock()
 	}

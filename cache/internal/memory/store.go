@@ -3,6 +3,7 @@ package memory
 import (
 	"hash/maphash"
 	"math/bits"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,8 @@ const (
 	// What is known of invalidated tags takes 1/tagShare of the bytes, maxTagBytes at most.
 	tagShare    = 128
 	maxTagBytes = 1 << 20
+	// copyShare is the share that copies have.
+	copyShare = 10
 	// RefreshEvery is the least time between two refreshes of one item.
 	RefreshEvery = time.Second
 )
@@ -35,6 +38,7 @@ type Store[V any] struct {
 	shift   uint // of a hash, to the number of a shard
 	budgets [classes]budget
 	tags    tagFences
+	base    uint64 // of versions: see version
 
 	// isolated is set while nothing that is got is stored or shared; see Isolate.
 	isolated atomic.Bool
@@ -42,7 +46,7 @@ type Store[V any] struct {
 	evictions, rejected atomic.Uint64
 }
 
-// New returns a Store that keeps at most maxBytes, a part of which is set aside for mirrors
+// New returns a Store that keeps at most maxBytes, parts of which are set aside for mirrors and for copies
 // if there are to be any.
 func New[V any](maxBytes int64, mirrors bool) *Store[V] {
 	n := int(min(max(maxBytes/shardBytes, 1), maxShards))
@@ -50,6 +54,7 @@ func New[V any](maxBytes int64, mirrors bool) *Store[V] {
 	s := &Store[V]{
 		start:  time.Now(),
 		seed:   maphash.MakeSeed(),
+		base:   rand.Uint64(),
 		shards: make([]*shard[V], 1<<log),
 		shift:  uint(64 - log),
 	}
@@ -61,8 +66,9 @@ func New[V any](maxBytes int64, mirrors bool) *Store[V] {
 	maxBytes -= int64(len(s.shards)) * shardCost
 	if mirrors {
 		s.budgets[mirrored].max = maxBytes / mirrorShare
+		s.budgets[copied].max = maxBytes / copyShare
 	}
-	s.budgets[owned].max = maxBytes - s.budgets[mirrored].max
+	s.budgets[owned].max = maxBytes - s.budgets[mirrored].max - s.budgets[copied].max
 	return s
 }
 
@@ -184,6 +190,7 @@ func (s *Store[V]) Put(key string, item *Item[V], since Seq) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.detachLocked(key, hash)
+	s.dropCopyLocked(sh, key)
 	s.replaceLocked(sh, key, hash, item, room, since)
 }
 
@@ -251,8 +258,9 @@ func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *It
 		return
 	}
 	now := s.Now()
+	sh.stored++
 	// A key of its own: the caller's may be a piece of something large.
-	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease, seq: since, refreshAt: item.earliest(now)}
+	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease, seq: since, refreshAt: item.earliest(now), number: sh.stored}
 	sh.entries[e.key] = e
 	sh.peak = max(sh.peak, len(sh.entries))
 	p.insert(e, hash)

@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -29,13 +30,22 @@ func keep(s *store, d time.Duration) *item {
 	return &item{Value: "v", Size: 1, Fresh: until, Until: until, Lease: until}
 }
 
+// keepCopy makes it the copy of key, and drops older ones for that.
+func keepCopy(s *store, key string, it *item) {
+	f := s.BeginRefresh(memory.Copying, key, func() *memory.Flight[string] {
+		return memory.NewFlight[string](context.Background(), memory.Copying, key)
+	})
+	it.Copy = true
+	s.Keep(f, it, 1, memory.Never)
+}
+
 func has(s *store, key string) bool { return s.Peek(key, false) != nil }
 
 func TestG6BytesNeverExceedMaxBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		maxBytes := rapid.Int64Range(64<<10, 4<<20).Draw(t, "maxBytes")
 		s := memory.New[string](maxBytes, true)
-		held := make(map[string]*item)
+		held, copies := make(map[string]*item), make(map[string]bool)
 		check := func() {
 			u := s.Usage()
 			if u.Bytes > maxBytes {
@@ -50,13 +60,24 @@ func TestG6BytesNeverExceedMaxBytes(t *testing.T) {
 					n++
 				}
 			}
-			if sum != u.Bytes || n != u.Entries {
+			var copied int64
+			m := 0
+			for key := range copies {
+				if it := s.Copy(key); it != nil {
+					copied += memory.CostOfCopy(it, key)
+					m++
+				}
+			}
+			if copied != u.CopyBytes || m != u.Copies {
+				t.Fatalf("accounted %d bytes in %d copies, found %d in %d", u.CopyBytes, u.Copies, copied, m)
+			}
+			if sum += copied; sum != u.Bytes || n != u.Entries {
 				t.Fatalf("accounted %d bytes in %d entries, found %d in %d", u.Bytes, u.Entries, sum, n)
 			}
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			key := rapid.StringMatching(`[a-z]{1,2}`).Draw(t, "key")
-			switch rapid.IntRange(0, 5).Draw(t, "op") {
+			switch rapid.IntRange(0, 8).Draw(t, "op") {
 			case 0, 1:
 				it := val(rapid.IntRange(0, int(maxBytes)/3).Draw(t, "size"))
 				it.Mirror = rapid.Bool().Draw(t, "mirror")
@@ -75,6 +96,17 @@ func TestG6BytesNeverExceedMaxBytes(t *testing.T) {
 				s.FenceAll(1, 0)
 			case 5:
 				s.Get(key)
+			case 6:
+				keepCopy(s, key, val(rapid.IntRange(0, int(maxBytes)/30).Draw(t, "size")))
+				copies[key] = true
+			case 7:
+				if it := s.TakeOver(key); it != nil {
+					held[key] = it
+				}
+			case 8:
+				if s.Promote(key) {
+					held[key] = nil
+				}
 			}
 			check()
 		}

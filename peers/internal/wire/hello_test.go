@@ -34,10 +34,18 @@ func TestHelloRoundTrip(t *testing.T) {
 			}
 		}
 	}
-	list := &cache.ListReply{Keys: []string{"", "k"}, Next: 1<<64 - 2}
+	list := &cache.ListReply{Keys: []string{"", "k"}, Versions: []uint64{1<<64 - 1, 0}, Next: 1<<64 - 2}
 	b, err := AppendList(nil, list)
 	if got, derr := DecodeList(b); err != nil || derr != nil || !reflect.DeepEqual(got, list) {
 		t.Errorf("%+v, %v, %v", got, err, derr)
+	}
+	for i := range b {
+		if _, err := DecodeList(b[:i]); err == nil {
+			t.Errorf("the first %d of %d bytes decode", i, len(b))
+		}
+	}
+	if _, err := AppendList(nil, &cache.ListReply{Keys: []string{"k"}}); err == nil {
+		t.Error("a list is encoded in which a key has no version")
 	}
 	names := []string{"", "users"}
 	if got, err := DecodeNames(AppendNames(nil, names)); err != nil || !reflect.DeepEqual(got, names) {
@@ -69,7 +77,7 @@ func FuzzAnswerValues(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	l, err := AppendList(nil, &cache.ListReply{Keys: []string{"k"}, Next: 5})
+	l, err := AppendList(nil, &cache.ListReply{Keys: []string{"k", ""}, Versions: []uint64{1 << 63, 7}, Next: 5})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -64,13 +64,39 @@ func (r *reader) list(slots bool) *cache.ListRequest {
 
 // AppendList appends the value that answers a list.
 func AppendList(dst []byte, l *cache.ListReply) ([]byte, error) {
-	return appendKeys(binary.BigEndian.AppendUint64(dst, l.Next), l.Keys)
+	n := len(l.Keys)
+	if err := checkKeyCount(uint64(n)); err != nil {
+		return dst, err
+	}
+	if len(l.Versions) != n {
+		return dst, fmt.Errorf("%d versions of %d keys", len(l.Versions), n)
+	}
+	dst = binary.AppendUvarint(binary.BigEndian.AppendUint64(dst, l.Next), uint64(n))
+	for i, k := range l.Keys {
+		if err := checkKeyLen(uint64(len(k))); err != nil {
+			return dst, err
+		}
+		dst = binary.BigEndian.AppendUint64(appendString(dst, k), l.Versions[i])
+	}
+	return dst, nil
 }
+
+// leastListed is what a key in a list takes at least.
+const leastListed = 1 + 8
 
 // DecodeList decodes the value that answers a list.
 func DecodeList(b []byte) (*cache.ListReply, error) {
 	r := reader{b: b}
-	l := &cache.ListReply{Next: r.fixed64(), Keys: r.keys()}
+	l := &cache.ListReply{Next: r.fixed64()}
+	if n := r.count("keys", MaxKeys, leastListed); n > 0 {
+		l.Keys, l.Versions = make([]string, 0, n), make([]uint64, 0, n)
+		for range n {
+			l.Keys, l.Versions = append(l.Keys, r.string(checkKeyLen)), append(l.Versions, r.fixed64())
+			if r.err != nil {
+				break
+			}
+		}
+	}
 	if err := r.end(); err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}

@@ -83,7 +83,7 @@ func AppendRequest(dst []byte, q *Request) ([]byte, error) {
 		}
 		return appendGone(dst, f.Gone)
 	case Hello:
-		head(bit(flagBrief, q.Hello.Brief))
+		head(bit(flagBrief, q.Hello.Brief) | bit(flagTookOver, q.Hello.TookOver))
 		return appendHello(dst, q.Hello)
 	case Store:
 		head(bit(flagStoreTags, len(q.Store.Tags) > 0))
@@ -206,7 +206,7 @@ func DecodeRequest(b []byte) (*Request, error) {
 	case Store:
 		known = flagStoreTags
 	case Hello:
-		known = flagBrief
+		known = flagBrief | flagTookOver
 	case List:
 		known = flagSlots
 	}
@@ -259,11 +259,12 @@ func (r *reader) body(q *Request, flags byte) {
 		}
 	case Hello:
 		q.Hello = &cache.HelloRequest{
-			Cache: r.name("the cache's name"),
-			Life:  r.fixed64(),
-			Seq:   r.uvarint(),
-			Since: r.duration(),
-			Brief: flags&flagBrief != 0,
+			Cache:    r.name("the cache's name"),
+			Life:     r.fixed64(),
+			Seq:      r.uvarint(),
+			Since:    r.duration(),
+			Brief:    flags&flagBrief != 0,
+			TookOver: flags&flagTookOver != 0,
 		}
 	case Store:
 		q.Store = &cache.StoreRequest{
