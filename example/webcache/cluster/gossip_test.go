@@ -1,14 +1,10 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -20,28 +16,11 @@ import (
 // Three processes find each other by gossip, and load each object once. One is terminated: the others take over what it held, and hear that it is
 // gone. Another is killed: they find out.
 func TestGossip(t *testing.T) {
-	var loads atomic.Int64
-	origin := processtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-		loads.Add(1)
-		w.Header().Set("Cache-Control", "max-age=3600")
-		io.WriteString(w, r.URL.Path)
-	})
-	fleet := startThree(t, origin)
-	const objects = 60
-	get := func(all ...*processtest.Webcache) {
-		t.Helper()
-		for i := range objects {
-			for _, w := range all {
-				path := fmt.Sprintf("/object/%d", i)
-				if status, body, header := processtest.Fetch(t, w.URL+path); status != 200 || body != path {
-					t.Errorf("%s%s: %d %q %v", w.URL, path, status, body, header)
-				}
-			}
-		}
-	}
-	get(fleet...)
-	if n := loads.Load(); n != objects {
-		t.Errorf("%d loads of %d objects", n, objects)
+	const count = 60
+	objects := processtest.ServeObjects(t, count)
+	fleet := startThree(t, objects.URL)
+	if n := objects.Get(t, fleet...); n != count {
+		t.Errorf("%d loads of %d objects", n, count)
 	}
 
 	victim, stay := fleet[2], fleet[:2]
@@ -49,10 +28,9 @@ func TestGossip(t *testing.T) {
 	for _, w := range stay {
 		w.AwaitMembers(t, processtest.Others(stay, w)...)
 	}
-	get(stay...)
-	known := loads.Load()
-	if known > 2*objects {
-		t.Errorf("%d loads of %d objects, after one was killed", known, objects)
+	known := objects.Get(t, stay...)
+	if known > 2*count {
+		t.Errorf("%d loads of %d objects, after one was killed", known, count)
 	}
 
 	leaver, last := stay[0], stay[1]
@@ -64,9 +42,8 @@ func TestGossip(t *testing.T) {
 		t.Errorf("it left with\n%s", leaver.Stderr)
 	}
 	last.AwaitMembers(t)
-	get(last)
-	if n := loads.Load(); n != known {
-		t.Errorf("%d loads of %d objects, after one was terminated; %d before", n, objects, known)
+	if n := objects.Get(t, last); n != known {
+		t.Errorf("%d loads of %d objects, after one was terminated; %d before", n, count, known)
 	}
 	// Who is lost without a word before it is alone takes itself to be cut off, and keeps its list: it was told.
 	if strings.Contains(last.Stderr.String(), "may be cut off") {

@@ -3,13 +3,12 @@ package e2e
 import (
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -19,48 +18,43 @@ import (
 )
 
 // The example service, as the manifests run it but for the pods: three processes that find each other by the EndpointSlices, as the
-// ServiceAccount. Each is at an address of this machine, with a port of its own, and so in a slice of its own.
+// ServiceAccount. Each is at an address of this machine, with a port of its own, and so in a slice of its own. One is run with a kubeconfig, the others
+// find what pods find, where that can be arranged.
 func testWebcache(t *testing.T, c *cluster) {
 	host := addressOfMachine(t)
 	program := buildWebcache(t)
-	config := kubeconfig(t, c.namespace("webcache"), "webcache")
+	credentials := c.namespace("webcache")
+	config := kubeconfig(t, credentials, "webcache")
+	pod := podProgram(t, program, credentials, "webcache")
 	slices := c.slices("webcache")
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("0123456789abcdef"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var loads atomic.Int64
-	origin := processtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
-		loads.Add(1)
-		w.Header().Set("Cache-Control", "max-age=3600")
-		io.WriteString(w, r.URL.Path)
-	})
+	const count = 60
+	objects := processtest.ServeObjects(t, count)
 	var fleet []*processtest.Webcache
 	is := func(i int, state string) { slices.setAt(fmt.Sprint("slice-", i), fleet[i].URL, state) }
 	for i := range 3 { // as pods start: one after the other, each not ready at first
 		w := processtest.NewWebcache(t, host)
 		fleet = append(fleet, w)
 		is(i, "!")
-		w.Start(t, program, "-origin", origin, "-secret-file", secret, "-peers-kubernetes-service", "webcache-fleet", "-peers-kubernetes-config", config)
+		args := []string{"-origin", objects.URL, "-secret-file", secret, "-peers-kubernetes-service", "webcache-fleet"}
+		if pod == "" || i == 0 {
+			w.Start(t, program, append(args, "-peers-kubernetes-config", config)...)
+		} else {
+			w.Start(t, pod, args...)
+		}
 		w.AwaitMembers(t, fleet[:i]...)
 		is(i, "")
 	}
 	for _, w := range fleet {
 		w.AwaitMembers(t, processtest.Others(fleet, w)...)
 	}
-	const objects = 60
 	get := func(all ...*processtest.Webcache) {
 		t.Helper()
-		for i := range objects {
-			for _, w := range all {
-				path := fmt.Sprintf("/object/%d", i)
-				if status, body, header := processtest.Fetch(t, w.URL+path); status != 200 || body != path {
-					t.Errorf("%s%s: %d %q %v", w.URL, path, status, body, header)
-				}
-			}
-		}
-		if n := loads.Load(); n != objects {
-			t.Errorf("%d loads of %d objects", n, objects)
+		if n := objects.Get(t, all...); n != count {
+			t.Errorf("%d loads of %d objects", n, count)
 		}
 	}
 	get(fleet...)
@@ -95,6 +89,35 @@ func buildWebcache(t *testing.T) string {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
 	return program
+}
+
+// podProgram returns a script that runs a program with what a pod of the ServiceAccount has; "" if that takes what this process may not do.
+func podProgram(t *testing.T, program string, cfg *rest.Config, namespace string) string {
+	t.Helper()
+	const mount = "mount -t tmpfs tmpfs /var/run"
+	if out, err := exec.CommandContext(t.Context(), "unshare", "-m", "--", "sh", "-c", mount).CombinedOutput(); err != nil {
+		t.Logf("no process is run as in a pod, for want of a mount of its own: %v: %s", err, out)
+		return ""
+	}
+	dir := t.TempDir()
+	api, err := url.Parse(cfg.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf(`#!/bin/sh
+export KUBERNETES_SERVICE_HOST=%s KUBERNETES_SERVICE_PORT=%s
+exec unshare -m -- sh -e -c '
+%s
+mkdir -p /var/run/secrets/kubernetes.io/serviceaccount
+cp %s/token %s/ca.crt %s/namespace /var/run/secrets/kubernetes.io/serviceaccount
+exec "$0" "$@"' %s "$@"
+`, api.Hostname(), api.Port(), mount, dir, dir, dir, program)
+	for name, text := range map[string]string{"token": cfg.BearerToken, "ca.crt": string(cfg.CAData), "namespace": namespace, "pod": script} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "pod")
 }
 
 // addressOfMachine returns one that an EndpointSlice may have: an API server refuses those of loopback.
