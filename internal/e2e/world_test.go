@@ -32,11 +32,12 @@ type world struct {
 	history *history
 	paths   []string
 
-	asked   atomic.Pointer[[]*instance] // those that clients turn to
-	quiet   atomic.Bool                 // nobody writes
-	writing atomic.Int64                // writes under way
-	stop    chan struct{}
-	clients sync.WaitGroup
+	asked    atomic.Pointer[[]*instance] // those that clients turn to
+	quiet    atomic.Bool                 // nobody writes
+	writing  atomic.Int64                // writes under way
+	stop     chan struct{}
+	stopOnce sync.Once
+	clients  sync.WaitGroup
 }
 
 // newWorld returns a world with a fleet that has all objects in its memory.
@@ -48,6 +49,7 @@ func newWorld(t *testing.T) (*world, []*instance) {
 		w.paths = append(w.paths, fmt.Sprintf("/object/%d", i))
 	}
 	all := w.fleet.startAll()
+	t.Cleanup(w.end) // before the instances end
 	w.ask(all...)
 	since := w.tally()
 	var fill sync.WaitGroup
@@ -91,11 +93,16 @@ func (w *world) load() {
 	}
 }
 
+// end ends what load began.
+func (w *world) end() {
+	w.stopOnce.Do(func() { close(w.stop) })
+	w.clients.Wait()
+}
+
 // calm ends what load began, and tells what was wrong.
 func (w *world) calm() {
 	w.t.Helper()
-	close(w.stop)
-	w.clients.Wait()
+	w.end()
 	h := w.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -178,7 +185,7 @@ func (w *world) heals(what string, all []*instance, do func() []*instance) []*in
 					w.history.note(fmt.Sprintf("%v has version %d of %s still; %d was acknowledged: %s", in, a.version, path, version, a.from))
 				}
 				if time.Since(begin) > settleTime {
-					w.t.Fatalf("%v after %s, %v has version %d of %s; %d was acknowledged: %v", time.Since(begin), what, in, a.version, path, version, a.err)
+					w.t.Fatalf("%v after %s, %v has version %d of %s, %q; %d was acknowledged: %v\n%s", time.Since(begin), what, in, a.version, path, a.from, version, a.err, w.about(all, path))
 				}
 				time.Sleep(5 * time.Millisecond)
 			}
@@ -188,6 +195,29 @@ func (w *world) heals(what string, all []*instance, do func() []*instance) []*in
 	w.history.event(fmt.Sprintf("settled (ready after %v, converged after %v)", ready.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond)), nil, false)
 	w.ask(all...)
 	return all
+}
+
+// about returns what each instance answers for an object now, and what was seen of that.
+func (w *world) about(all []*instance, path string) string {
+	var b strings.Builder
+	for _, in := range all {
+		a := w.send(&op{in: in, method: "GET", path: path})
+		fmt.Fprintf(&b, "\t%v has version %d, %v, %s\n", in, a.version, a.err, a.from)
+	}
+	h := w.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	log := h.object(path).log
+	fmt.Fprintf(&b, "the fleet:\n\t%s\nthe object, in the end of %d:\n", strings.Join(h.events, "\n\t"), len(log))
+	last := ""
+	for _, line := range log {
+		_, what, _ := strings.Cut(line, " ") // without its times
+		if what != last {
+			fmt.Fprintf(&b, "\t%s\n", line)
+		}
+		last = what
+	}
+	return b.String()
 }
 
 // A tally is how often objects were loaded and written at a time.
