@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-0f2aaebe/fleetcache/internal/processtest"
 	"github.com/seed-0f2aaebe/fleetcache/peers"
 )
 
@@ -39,7 +40,7 @@ func demo(t *testing.T, args ...string) (*report, *origin, *fleet) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := startOrigin(opts.source)
+	o, err := startOrigin(opts.folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestG1ThreeProcesses(t *testing.T) {
 		if len(r.owned) != 3 || r.owned[in] == 0 || r.at[in] == 0 {
 			t.Errorf("instance %d owns %d objects and had %d requests", in.index, r.owned[in], r.at[in])
 		}
-		code, body, header := fetch(t, in.admin+"/stats")
+		code, body, header := processtest.Fetch(t, in.admin+"/stats")
 		var s stats
 		if err := json.Unmarshal([]byte(body), &s); err != nil || code != 200 || header.Get("Content-Type") != "application/json" {
 			t.Fatalf("/stats: %d, %v", code, err)
@@ -71,19 +72,19 @@ func TestG1ThreeProcesses(t *testing.T) {
 		if s.Instance != in.name() || int(s.HTTP.Requests) != r.at[in] || int(s.HTTP.Fills) != r.owned[in] || s.Pool == nil || len(s.Pool.Peers) != 2 || s.Version == "" {
 			t.Errorf("/stats: %+v", s)
 		}
-		if code, _, _ := fetch(t, in.admin+"/other"); code != 404 {
+		if code, _, _ := processtest.Fetch(t, in.admin+"/other"); code != 404 {
 			t.Errorf("/other: %d", code)
 		}
 	}
 	// What is not in the folder is the origin's business, and so is a path that a ServeMux would redirect.
 	in := f.instances[0]
-	if code, _, header := fetch(t, in.url+"/not//there"); code != 404 || !strings.Contains(header.Get("Cache-Status"), "detail=status") {
+	if code, _, header := processtest.Fetch(t, in.url+"/not//there"); code != 404 || !strings.Contains(header.Get("Cache-Status"), "detail=status") {
 		t.Errorf("got %d %v", code, header)
 	}
-	if code, body, _ := fetch(t, in.url+peers.DefaultPath); code != 200 || !strings.Contains(body, "epoch") {
+	if code, body, _ := processtest.Fetch(t, in.url+peers.DefaultPath); code != 200 || !strings.Contains(body, "epoch") {
 		t.Errorf("%s: %d %s", peers.DefaultPath, code, body)
 	}
-	if code, _, header := fetch(t, in.url+o.paths[0]); code != 200 || !strings.Contains(header.Get("Cache-Status"), fmt.Sprintf("instance=%q", in.name())) {
+	if code, _, header := processtest.Fetch(t, in.url+o.paths[0]); code != 200 || !strings.Contains(header.Get("Cache-Status"), fmt.Sprintf("instance=%q", in.name())) {
 		t.Errorf("got %d %v", code, header)
 	}
 }
@@ -162,26 +163,26 @@ func TestInstancesEndWithTheDemo(t *testing.T) {
 			source, temp := tree(t, 10), t.TempDir()
 			t.Setenv("TMPDIR", temp)
 			cmd, stdout, stderr := start(t, "-demo", "-serve", "-requests", "50", "-source", source)
-			urls := stderr.await(t, `instance \d  (http://\S+)  pid`, 3)
-			curls := stdout.await(t, `  curl -sI (\S+) \| grep -i -e '\^cache-status' -e '\^age' `, 3)
+			urls := stderr.Await(t, `instance \d  (http://\S+)  pid`, 3)
+			curls := stdout.Await(t, `  curl -sI (\S+) \| grep -i -e '\^cache-status' -e '\^age' `, 3)
 			if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 				t.Errorf("%v are left in the folder for temporary files, %v", left, err)
 			}
 			if strings.Contains(stderr.String(), "level=INFO") {
 				t.Errorf("the instances chatter:\n%s", stderr)
 			}
-			if code, _, header := fetch(t, curls[0]); code != 200 || header.Get("Cache-Status") == "" {
+			if code, _, header := processtest.Fetch(t, curls[0]); code != 200 || header.Get("Cache-Status") == "" {
 				t.Errorf("curl %s: %d %v", curls[0], code, header)
 			}
-			if stats := stdout.await(t, `  curl -s (\S+/stats)`, 3); len(stats) == 3 {
-				fetch(t, stats[2])
+			if stats := stdout.Await(t, `  curl -s (\S+/stats)`, 3); len(stats) == 3 {
+				processtest.Fetch(t, stats[2])
 			}
 			cmd.Process.Signal(sig)
 			if err := cmd.Wait(); (err == nil) != (sig != syscall.SIGKILL) {
 				t.Errorf("the demo ended with %v\n%s", err, stderr)
 			}
 			for _, u := range urls {
-				waitFor(t, u+" to be gone", func() bool {
+				processtest.WaitFor(t, u+" to be gone", func() bool {
 					c, err := net.Dial("tcp", strings.TrimPrefix(u, "http://"))
 					if err == nil {
 						c.Close()
@@ -196,7 +197,7 @@ func TestInstancesEndWithTheDemo(t *testing.T) {
 // Somebody kills an instance by hand while the demo runs.
 func TestAnInstanceIsKilledByHand(t *testing.T) {
 	cmd, stdout, stderr := start(t, "-demo", "-requests", "4000", "-source", tree(t, 300), "-log", "error")
-	pid, err := strconv.Atoi(stderr.await(t, `pid (\d+)\n`, 3)[1])
+	pid, err := strconv.Atoi(stderr.Await(t, `pid (\d+)\n`, 3)[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func TestAdminWithoutHostIsOnLoopback(t *testing.T) {
 
 // A fleet of one has no peers' address, and leaves that path to the origin.
 func TestServiceAlone(t *testing.T) {
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	url := processtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		fmt.Fprint(w, r.URL)
 	})
@@ -230,14 +231,14 @@ func TestServiceAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(opts, slog.New(slog.DiscardHandler))
+	s, err := newService(t.Context(), opts, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.close()
-	front := serve(t, s.ServeHTTP)
+	front := processtest.Serve(t, s.ServeHTTP)
 	for _, path := range []string{"/", "//a//b", peers.DefaultPath, "/a%2Fb"} {
-		if code, body, _ := fetch(t, front+path); code != 200 || body != path {
+		if code, body, _ := processtest.Fetch(t, front+path); code != 200 || body != path {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}

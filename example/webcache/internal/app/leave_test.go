@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"encoding/json"
@@ -12,50 +12,31 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/processtest"
 )
 
-// A process is an instance that a test started.
-type process struct {
-	url, admin string
-	terminate  func()
-	wait       func() error
-	stderr     *output
-}
-
 // startThree starts instances that find each other by a file, and returns them when each is ready and has reached the others.
-func startThree(t *testing.T, origin string, args ...string) (fleet []*process) {
+func startThree(t *testing.T, origin string) (fleet []*processtest.Webcache) {
 	t.Helper()
 	dir := t.TempDir()
 	members, secret := filepath.Join(dir, "members"), filepath.Join(dir, "secret")
-	addrs, err := freeAddrs(6)
-	if err != nil {
-		t.Fatal(err)
+	lines := ""
+	for range 3 {
+		w := processtest.NewWebcache(t, "127.0.0.1")
+		fleet = append(fleet, w)
+		lines += w.URL + "\n"
 	}
-	lines := "http://" + strings.Join(addrs[:3], "\nhttp://") + "\n"
 	for name, text := range map[string]string{members: lines, secret: "0123456789abcdef"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i, addr := range addrs[:3] {
-		p := &process{url: "http://" + addr, admin: "http://" + addrs[3+i]}
-		cmd, _, stderr := start(t, append(args, "-listen", addr, "-admin", addrs[3+i], "-self", p.url, "-origin", origin, "-peers-file", members, "-secret-file", secret)...)
-		p.terminate, p.wait, p.stderr = func() { cmd.Process.Signal(syscall.SIGTERM) }, cmd.Wait, stderr
-		fleet = append(fleet, p)
+	for _, w := range fleet {
+		w.Start(t, os.Args[0], "-origin", origin, "-peers-file", members, "-secret-file", secret)
 	}
-	for _, p := range fleet {
-		waitFor(t, p.url+" to have found the others", func() bool {
-			resp, err := client.Get(p.admin + "/stats")
-			if err != nil {
-				return false
-			}
-			defer resp.Body.Close()
-			var s stats
-			if json.NewDecoder(resp.Body).Decode(&s) != nil || s.HTTP.Cache.Joining || len(s.Pool.Peers) != 2 {
-				return false
-			}
-			return s.Pool.Peers[0].Up && s.Pool.Peers[1].Up
-		})
+	for _, w := range fleet {
+		w.AwaitMembers(t, processtest.Others(fleet, w)...)
 	}
 	return fleet
 }
@@ -79,18 +60,18 @@ const handedOver = 300
 // handOver terminates one of three instances that have all objects, under load or not, and returns how many were loaded again.
 func handOver(t *testing.T, busy bool) (more int64) {
 	var loads atomic.Int64
-	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	origin := processtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		loads.Add(1)
 		w.Header().Set("Cache-Control", "max-age=3600")
 		io.WriteString(w, "this is "+r.URL.Path)
 	})
 	fleet := startThree(t, origin)
 	leaver, stay := fleet[0], fleet[1:]
-	check := func(p *process, i int) bool {
+	check := func(p *processtest.Webcache, i int) bool {
 		path := fmt.Sprintf("/object/%d", i%handedOver)
-		status, body, header := fetch(t, p.url+path)
+		status, body, header := processtest.Fetch(t, p.URL+path)
 		if status != 200 || body != "this is "+path {
-			t.Errorf("%s%s: %d %q %v", p.url, path, status, body, header)
+			t.Errorf("%s%s: %d %q %v", p.URL, path, status, body, header)
 		}
 		return status == 200
 	}
@@ -114,13 +95,13 @@ func handOver(t *testing.T, busy bool) (more int64) {
 			}
 		})
 	}
-	leaver.terminate()
-	err := leaver.wait()
+	leaver.Cmd.Process.Signal(syscall.SIGTERM)
+	err := leaver.Cmd.Wait()
 	close(gone)
 	load.Wait()
-	_, told, _ := strings.Cut(leaver.stderr.String(), "shutting down")
+	_, told, _ := strings.Cut(leaver.Stderr.String(), "shutting down")
 	if err != nil || told == "" || strings.Contains(told, "not everything was handed over") {
-		t.Errorf("it ended with %v\n%s", err, leaver.stderr)
+		t.Errorf("it ended with %v\n%s", err, leaver.Stderr)
 	}
 	for i := range handedOver {
 		for _, p := range stay {
@@ -133,7 +114,7 @@ func handOver(t *testing.T, busy bool) (more int64) {
 // While it hands over, an instance says that it leaves, and serves.
 func TestSIGTERMIsToldAtOnce(t *testing.T) {
 	started, release := make(chan struct{}, 10), make(chan struct{})
-	origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	origin := processtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			started <- struct{}{}
 			<-release
@@ -145,8 +126,8 @@ func TestSIGTERMIsToldAtOnce(t *testing.T) {
 	// Another instance waits for what the one that leaves has begun to load, so that its Drain takes until then.
 	slow := make(chan string, len(fleet))
 	leaver := fleet[0]
-	get := func(p *process) {
-		resp, err := client.Get(p.url + "/slow")
+	get := func(p *processtest.Webcache) {
+		resp, err := processtest.Client.Get(p.URL + "/slow")
 		if err != nil {
 			slow <- err.Error()
 			return
@@ -161,7 +142,7 @@ func TestSIGTERMIsToldAtOnce(t *testing.T) {
 	<-started
 	for _, p := range fleet { // the owner is the one that had to ask the origin
 		var s stats
-		_, body, _ := fetch(t, p.admin+"/stats")
+		_, body, _ := processtest.Fetch(t, p.Admin+"/stats")
 		if err := json.Unmarshal([]byte(body), &s); err != nil {
 			t.Fatal(err)
 		}
@@ -169,16 +150,16 @@ func TestSIGTERMIsToldAtOnce(t *testing.T) {
 			leaver = p
 		}
 	}
-	waitFor(t, "the others to wait", func() bool {
-		_, body, _ := fetch(t, leaver.admin+"/stats")
+	processtest.WaitFor(t, "the others to wait", func() bool {
+		_, body, _ := processtest.Fetch(t, leaver.Admin+"/stats")
 		var s stats
 		return json.Unmarshal([]byte(body), &s) == nil && s.Pool.InFlight > 0
 	})
-	leaver.terminate()
+	leaver.Cmd.Process.Signal(syscall.SIGTERM)
 	for _, path := range []string{"/readyz", "/healthz"} {
-		waitFor(t, path+" to say so", func() bool { code, _, _ := fetch(t, leaver.admin+path); return code == 503 })
+		processtest.WaitFor(t, path+" to say so", func() bool { code, _, _ := processtest.Fetch(t, leaver.Admin+path); return code == 503 })
 	}
-	if code, body, _ := fetch(t, leaver.url+"/other"); code != 200 || body != "/other" {
+	if code, body, _ := processtest.Fetch(t, leaver.URL+"/other"); code != 200 || body != "/other" {
 		t.Errorf("got %d %q", code, body)
 	}
 	close(release)
@@ -187,7 +168,7 @@ func TestSIGTERMIsToldAtOnce(t *testing.T) {
 			t.Errorf("a request that was under way got %s", got)
 		}
 	}
-	if err := leaver.wait(); err != nil {
-		t.Errorf("%v\n%s", err, leaver.stderr)
+	if err := leaver.Cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, leaver.Stderr)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,9 +24,9 @@ type service struct {
 	name     string // of the instance: its URL if there are others
 	log      *slog.Logger
 	cache    *httpcache.Handler
-	pool     *peers.Pool // nil of an instance without others
+	fleet    *membership // nil of an instance without others
+	pool     *peers.Pool // its
 	poolPath string
-	unfollow func() // ends the search for members, and waits for that
 	started  time.Time
 	leaving  atomic.Bool // no longer healthy
 }
@@ -35,7 +36,7 @@ type service struct {
 func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 	var level slog.LevelVar
 	level.Set(max(opts.log, slog.LevelWarn)) // the start is told in one line, when it is done
-	s, err := newService(opts, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &level})))
+	s, err := newService(ctx, opts, slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &level})))
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,8 @@ func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 }
 
 // leave takes the instance out of service within -shutdown-timeout. The server serves while the others take over what this
-// instance holds, which they ask it for; only then nobody new is let in, and those who are there get their answers.
+// instance holds, which they ask it for; only then nobody new is let in, and those who are there get their answers. Meanwhile the others hear that it
+// is gone, if that is how they find each other.
 func (s *service) leave(server *http.Server) {
 	s.leaving.Store(true)
 	s.log.Info("shutting down", "timeout", s.opts.shutdown)
@@ -91,13 +93,22 @@ func (s *service) leave(server *http.Server) {
 			s.log.Warn("not everything was handed over", "error", err)
 		}
 	}
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	if s.fleet != nil {
+		telling.Go(func() {
+			if err := s.fleet.leave(); err != nil {
+				s.log.Warn("the others find out by themselves that this instance is gone", "error", err)
+			}
+		})
+	}
 	if err := server.Shutdown(ctx); err != nil {
 		s.log.Warn("requests were cut off", "error", err)
 	}
 }
 
-// newService returns an instance, or the first thing that is wrong with its options, in one line.
-func newService(opts *options, log *slog.Logger) (_ *service, err error) {
+// newService returns an instance that waits no longer than ctx for who else there is, or the first thing that is wrong with its options, in one line.
+func newService(ctx context.Context, opts *options, log *slog.Logger) (_ *service, err error) {
 	log = log.With("instance", cmp.Or(opts.self, opts.listen))
 	s := &service{opts: opts, name: opts.listen, log: log, started: time.Now()}
 	defer func() {
@@ -108,9 +119,10 @@ func newService(opts *options, log *slog.Logger) (_ *service, err error) {
 	}()
 	cfg := httpcache.Config{Origin: opts.origin, MaxBytes: opts.maxBytes, MaxObjectBytes: opts.maxObject, Logger: log}
 	if opts.inFleet() {
-		if s.pool, s.unfollow, err = newPool(opts, log); err != nil {
+		if s.fleet, err = join(ctx, opts, log); err != nil {
 			return nil, err
 		}
+		s.pool = s.fleet.pool
 		u, err := url.Parse(s.pool.Self())
 		if err != nil {
 			return nil, err
@@ -130,17 +142,16 @@ func (e usageError) Error() string { return e.msg }
 // flagNames makes the flags' names of the fields that they become, and one line of an error.
 var flagNames = strings.NewReplacer(
 	"httpcache: Config.Origin", "-origin", "httpcache: cache: Config.MaxBytes", "-max-bytes", "httpcache: Config.MaxObjectBytes", "-max-object",
-	"httpcache: Config.Instance", "-listen", "peers: Config.Self", "-self", "peers: Set: member", "-peers:", "peers: Config.Secret", "-secret-file",
-	"peers: Config.DrainTime", "-drain", "discover: DNSConfig.Name", "-peers-dns", "discover: ", "-peers-file: ",
+	"httpcache: Config.Instance", "-listen", "peers: Config.Self", "-self", "peers: Config.Secret", "-secret-file",
+	"peers: Config.DrainTime", "-drain", "discover: DNSConfig.Name", "-peers-dns",
 	"\n", "; ")
 
 func (s *service) close() {
 	if s.cache != nil {
 		s.cache.Close()
 	}
-	if s.pool != nil {
-		s.unfollow()
-		s.pool.Close()
+	if s.fleet != nil {
+		s.fleet.close()
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -45,9 +45,9 @@ func TestBadFlags(t *testing.T) {
 		{origin + "-shutdown-timeout -1s", "-shutdown-timeout is -1s"},
 		{origin + "-shutdown-timeout soon", "for flag -shutdown-timeout"},
 		{origin + "-log loud", `invalid value "loud" for flag -log: use debug, info, warn or error`},
-		{origin + "-peers=", "-peers names no instance"},
-		{origin + "-peers= -self http://b -insecure", "-peers names no instance"},
-		{origin + "-peers ,,, -self http://b -insecure", "-peers names no instance"},
+		{origin + "-peers=", "-peers is empty: give the URLs"},
+		{origin + "-peers= -self http://b -insecure", "-peers is empty: give the URLs"},
+		{origin + "-peers ,,, -self http://b -insecure", "-peers is empty: give the URLs"},
 		{origin + "-self http://b", "-self is given without -peers"},
 		{origin + "-secret-file " + good, "-secret-file is given without -peers"},
 		{origin + "-insecure", "-insecure is given without -peers"},
@@ -100,7 +100,7 @@ func TestBadFlags(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			code := run(strings.Fields(tt.args), nil, &stdout, &stderr)
+			code := Run(strings.Fields(tt.args), nil, &stdout, &stderr)
 			if code != 2 || stdout.Len() > 0 || strings.Count(stderr.String(), "\n") != 1 || !strings.HasPrefix(stderr.String(), "webcache: ") || !strings.Contains(stderr.String(), tt.want) {
 				t.Errorf("exit %d, stdout %q, stderr %q; want 2 and one line with %q", code, &stdout, &stderr, tt.want)
 			}

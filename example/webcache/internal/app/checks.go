@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/peers/discover"
 )
 
 // maxObjectShare is the share of -max-bytes that -max-object may be: httpcache takes no more than 1/maxObjectShare.
@@ -36,7 +37,7 @@ func (o *options) checkDemo(given map[string]bool) error {
 	if o.kill && o.roll {
 		return errors.New("-roll is given together with -kill: leave one of them out")
 	}
-	if given["source"] && o.source == "" {
+	if given["source"] && o.folder == "" {
 		return errors.New("-source is empty: name a folder, or leave it out")
 	}
 	if !given["log"] {
@@ -46,7 +47,8 @@ func (o *options) checkDemo(given map[string]bool) error {
 }
 
 // checkService looks at what no package that is given it looks at, or speaks of in other words.
-func (o *options) checkService(given map[string]bool, peerList, secretFile string) (err error) {
+func (p *program) checkService(given map[string]bool) error {
+	o := &p.options
 	if o.origin == "" {
 		return errors.New("-origin is missing: give the URL of the origin, such as -origin http://10.0.0.9:8080")
 	}
@@ -64,7 +66,7 @@ func (o *options) checkService(given map[string]bool, peerList, secretFile strin
 			o.admin = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
-	return o.checkFleet(given, peerList, secretFile)
+	return p.checkFleet(given)
 }
 
 func (o *options) checkTimes(given map[string]bool) error {
@@ -80,68 +82,69 @@ func (o *options) checkTimes(given map[string]bool) error {
 }
 
 // inFleet reports whether there is a way to find other instances.
-func (o *options) inFleet() bool { return len(o.peers) > 0 || o.peersFile != "" || o.peersDNS != "" }
+func (o *options) inFleet() bool { return o.source != nil }
 
-// findBy are the flags that say how instances find each other.
-var findBy = []string{"peers", "peers-file", "peers-dns"}
+// find returns the Source of an instance in a fleet.
+func (o *options) find(log *slog.Logger) (discover.Source, error) {
+	self, err := url.Parse(o.self)
+	if err != nil {
+		return nil, err
+	}
+	return o.source(Instance{Self: self, Insecure: o.insecure, Interval: o.interval, Logger: log})
+}
 
 // checkFleet looks at the flags of an instance that has others.
-func (o *options) checkFleet(given map[string]bool, peerList, secretFile string) (err error) {
-	by := slices.DeleteFunc(slices.Clone(findBy), func(name string) bool { return !given[name] })
-	switch {
-	case len(by) == 0:
-		for _, name := range []string{"self", "secret-file", "insecure", "drain", "peers-interval"} {
-			if given[name] {
-				return fmt.Errorf("-%s is given without -peers, -peers-file or -peers-dns: say how to find the instances too, or leave it out", name)
-			}
-		}
-		return nil
-	case len(by) > 1:
-		return fmt.Errorf("-%s is given together with -%s: leave one of them out", by[1], by[0])
-	}
-	if err := o.checkFinding(given, by[0], peerList); err != nil {
+func (p *program) checkFleet(given map[string]bool) (err error) {
+	by, err := p.chosen(given)
+	if err != nil || by == "" {
 		return err
 	}
+	o := &p.options
 	switch {
 	case o.self == "":
-		return fmt.Errorf("-self is missing: with -%s, give the URL by which the others reach this instance", by[0])
-	case secretFile == "" && !o.insecure:
-		return fmt.Errorf("-secret-file is missing: with -%s, give a file with a secret that all have, or say -insecure", by[0])
-	case secretFile != "" && o.insecure:
+		return fmt.Errorf("-self is missing: with -%s, give the URL by which the others reach this instance", by)
+	case p.secretFile == "" && !o.insecure:
+		return fmt.Errorf("-secret-file is missing: with -%s, give a file with a secret that all have, or say -insecure", by)
+	case p.secretFile != "" && o.insecure:
 		return errors.New("-insecure is given together with -secret-file: leave one of them out")
 	}
 	if err := checkURL("-self", o.self); err != nil {
 		return err
 	}
-	for _, u := range o.peers {
-		if err := checkURL("-peers", u); err != nil {
-			return err
-		}
-	}
-	if secretFile != "" {
-		o.secret, err = readSecret(secretFile)
+	o.findBy, o.source = by, p.sources[by]
+	if p.secretFile != "" {
+		o.secret, err = readSecret(p.secretFile)
 	}
 	return err
 }
 
-// checkFinding looks at the flag by which instances find each other.
-func (o *options) checkFinding(given map[string]bool, by, peerList string) error {
-	for u := range strings.SplitSeq(peerList, ",") {
-		if u = strings.TrimSpace(u); u != "" {
-			o.peers = append(o.peers, u)
+// chosen returns the flag of the Finder that is chosen, or none, if the other flags that are given go with that.
+func (p *program) chosen(given map[string]bool) (by string, err error) {
+	var chosen Finder
+	var more []string // what goes with some Finder alone
+	for _, f := range p.finders {
+		more = append(more, f.More...)
+		switch {
+		case !given[f.Flag]:
+		case by != "":
+			return "", fmt.Errorf("-%s is given together with -%s: leave one of them out", f.Flag, by)
+		case p.Lookup(f.Flag).Value.String() == "":
+			return "", fmt.Errorf("-%s is empty: %s, or leave it out", f.Flag, f.Wants)
+		default:
+			chosen, by = f, f.Flag
 		}
 	}
-	switch {
-	case by == "peers" && len(o.peers) == 0:
-		return errors.New("-peers names no instance: give their URLs, separated by commas, or leave it out")
-	case by == "peers" && given["peers-interval"]:
-		return errors.New("-peers-interval is for -peers-file and -peers-dns: leave it out")
-	case by == "peers-file" && o.peersFile == "":
-		return errors.New("-peers-file is empty: name a file with the URLs of the instances, or leave it out")
-	case by == "peers-dns" && o.peersDNS == "":
-		return errors.New("-peers-dns is empty: give the name that has an address for each instance, or leave it out")
+	for _, name := range append([]string{"self", "secret-file", "insecure", "drain"}, more...) {
+		if given[name] && by == "" {
+			return "", fmt.Errorf("-%s is given without %s: say how to find the instances too, or leave it out", name, having(p.finders, "", "or"))
+		}
 	}
-	return nil
+	for _, name := range more {
+		if given[name] && !slices.Contains(chosen.More, name) {
+			return "", fmt.Errorf("-%s is for %s: leave it out", name, having(p.finders, name, "and"))
+		}
+	}
+	return by, nil
 }
 
 // checkAddress reports what is wrong with an address to listen on.

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -17,7 +17,7 @@ const instanceCount = 3
 // runDemo starts an origin and instances, loads them with requests, and says what came of it. It returns
 // an error if anything is not as it should be.
 func runDemo(ctx context.Context, opts *options, stdout, stderr io.Writer) error {
-	source := opts.source
+	source := opts.folder
 	if source == "" {
 		goroot, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 		if err != nil {

@@ -1,8 +1,7 @@
-package main
+package app
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -12,56 +11,31 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/freeaddr"
+	"github.com/seed-0f2aaebe/fleetcache/internal/processtest"
 )
 
 // TestMain runs the tests; or, in a process that a test starts, the program.
 func TestMain(m *testing.M) {
 	if os.Getenv("WEBCACHE_TEST_MAIN") == "1" {
-		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Setenv("WEBCACHE_TEST_MAIN", "1")
 	goleak.VerifyTestMain(m)
 }
 
-// client has no connections that stay.
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
-
-func fetch(t *testing.T, url string) (status int, body string, header http.Header) {
+// start starts the program as a process of its own.
+func start(t *testing.T, args ...string) (_ *exec.Cmd, stdout, stderr *processtest.Output) {
 	t.Helper()
-	resp, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(b), resp.Header
-}
-
-// start starts the program as a process of its own, which the test kills if it is still there at the end.
-func start(t *testing.T, args ...string) (_ *exec.Cmd, stdout, stderr *output) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
-	stdout, stderr = newOutput(), newOutput()
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	return cmd, stdout, stderr
+	return processtest.Start(t, os.Args[0], args...)
 }
 
 func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{"-help"}, nil, &stdout, &stderr); code != 0 || stderr.Len() > 0 || !strings.Contains(stdout.String(), "-secret-file") {
+	if code := Run([]string{"-help"}, nil, &stdout, &stderr); code != 0 || stderr.Len() > 0 || !strings.Contains(stdout.String(), "-secret-file") {
 		t.Errorf("exit %d, stdout %q, stderr %q", code, &stdout, &stderr)
 	}
 }
@@ -74,7 +48,7 @@ func TestPortTaken(t *testing.T) {
 	defer l.Close()
 	for _, name := range []string{"-listen", "-admin"} {
 		var stderr bytes.Buffer
-		code := run([]string{"-origin", "http://127.0.0.1:1", "-listen", "127.0.0.1:0", name, l.Addr().String()}, nil, io.Discard, &stderr)
+		code := Run([]string{"-origin", "http://127.0.0.1:1", "-listen", "127.0.0.1:0", name, l.Addr().String()}, nil, io.Discard, &stderr)
 		if code != 1 || !strings.HasPrefix(stderr.String(), "webcache: "+name+": ") || !strings.Contains(stderr.String(), "address already in use") || strings.Count(stderr.String(), "\n") != 1 {
 			t.Errorf("exit %d, stderr %q", code, &stderr)
 		}
@@ -86,7 +60,7 @@ func TestGracefulExit(t *testing.T) {
 	for _, stuck := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stuck=%v", stuck), func(t *testing.T) {
 			arrived, release := make(chan struct{}, 1), make(chan struct{})
-			origin := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			origin := processtest.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 				arrived <- struct{}{}
 				select {
 				case <-release:
@@ -94,7 +68,7 @@ func TestGracefulExit(t *testing.T) {
 				}
 				io.WriteString(w, "at last")
 			})
-			addrs, err := freeAddrs(2)
+			addrs, err := freeaddr.Find("127.0.0.1", 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,8 +77,8 @@ func TestGracefulExit(t *testing.T) {
 				timeout = "50ms"
 			}
 			cmd, _, stderr := start(t, "-origin", origin, "-listen", addrs[0], "-admin", addrs[1], "-shutdown-timeout", timeout)
-			waitFor(t, "it to be healthy", func() bool {
-				resp, err := client.Get("http://" + addrs[1] + "/healthz")
+			processtest.WaitFor(t, "it to be healthy", func() bool {
+				resp, err := processtest.Client.Get("http://" + addrs[1] + "/healthz")
 				if err == nil {
 					resp.Body.Close()
 				}
@@ -114,7 +88,7 @@ func TestGracefulExit(t *testing.T) {
 			<-arrived
 			cmd.Process.Signal(syscall.SIGTERM)
 			if !stuck {
-				waitFor(t, "the listener to be closed", func() bool {
+				processtest.WaitFor(t, "the listener to be closed", func() bool {
 					c, err := net.Dial("tcp", addrs[0])
 					if err == nil {
 						c.Close()
@@ -142,7 +116,7 @@ type answer struct {
 func post(url string) <-chan answer {
 	got := make(chan answer, 1)
 	go func() {
-		resp, err := client.Post(url, "text/plain", nil)
+		resp, err := processtest.Client.Post(url, "text/plain", nil)
 		if err != nil {
 			got <- answer{err: err}
 			return
@@ -152,33 +126,4 @@ func post(url string) <-chan answer {
 		got <- answer{string(b), err}
 	}()
 	return got
-}
-
-// serve serves h on a socket until the end of the test, and returns its URL.
-func serve(t *testing.T, h http.HandlerFunc) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &http.Server{Handler: h}
-	go s.Serve(l)
-	t.Cleanup(func() { s.Close() })
-	return "http://" + l.Addr().String()
-}
-
-// waitFor waits for what other processes do, of which nothing tells.
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("waited too long for %s", what)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"encoding/json"
@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-0f2aaebe/fleetcache/internal/freeaddr"
+	"github.com/seed-0f2aaebe/fleetcache/internal/processtest"
 	"github.com/seed-0f2aaebe/fleetcache/peers"
 )
 
@@ -20,7 +22,7 @@ func TestLogOfAnInstance(t *testing.T) {
 	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	addrs, err := freeAddrs(1)
+	addrs, err := freeaddr.Find("127.0.0.1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,20 +36,20 @@ func TestLogOfAnInstance(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd, _, stderr := start(t, append(tt.args, "-origin", "http://127.0.0.1:1", "-admin", "127.0.0.1:0")...)
-			admin := stderr.await(t, `admin=(127\.0\.0\.1:[1-9]\d*)`, 1)[0]
-			address := stderr.await(t, ` address=(127\.0\.0\.1:[1-9]\d*) `, 1)[0]
+			admin := stderr.Await(t, `admin=(127\.0\.0\.1:[1-9]\d*)`, 1)[0]
+			address := stderr.Await(t, ` address=(127\.0\.0\.1:[1-9]\d*) `, 1)[0]
 			told := regexp.MustCompile(`(?m)^.*"peers: peer is down".*\n`).ReplaceAllString(stderr.String(), "") // the other one
 			if strings.Count(told, "\n") != 1 || !regexp.MustCompile(tt.also+`\n$`).MatchString(told) {
 				t.Errorf("the start is told as\n%s", stderr)
 			}
-			if code, _, _ := fetch(t, "http://"+admin+"/healthz"); code != 200 {
+			if code, _, _ := processtest.Fetch(t, "http://"+admin+"/healthz"); code != 200 {
 				t.Errorf("/healthz: %d", code)
 			}
-			if code, _, _ := fetch(t, "http://"+address+"/x"); code != 502 { // which is logged
+			if code, _, _ := processtest.Fetch(t, "http://"+address+"/x"); code != 502 { // which is logged
 				t.Errorf("got %d", code)
 			}
 			if tt.also != "" {
-				checkEpoch(t, "http://"+admin, "http://"+address, stderr.await(t, tt.also, 1)[0])
+				checkEpoch(t, "http://"+admin, "http://"+address, stderr.Await(t, tt.also, 1)[0])
 			}
 			cmd.Process.Signal(syscall.SIGTERM)
 			if err := cmd.Wait(); err != nil {
@@ -70,12 +72,12 @@ func TestLogOfAnInstance(t *testing.T) {
 func checkEpoch(t *testing.T, admin, instance, want string) {
 	t.Helper()
 	var s struct{ Pool struct{ Epoch string } }
-	_, body, _ := fetch(t, admin+"/stats")
+	_, body, _ := processtest.Fetch(t, admin+"/stats")
 	if err := json.Unmarshal([]byte(body), &s); err != nil || s.Pool.Epoch != want {
 		t.Errorf("/stats has the epoch %q, %v; want %s", s.Pool.Epoch, err, want)
 	}
 	var p struct{ Epoch string }
-	_, body, _ = fetch(t, instance+peers.DefaultPath)
+	_, body, _ = processtest.Fetch(t, instance+peers.DefaultPath)
 	if err := json.Unmarshal([]byte(body), &p); err != nil || p.Epoch != want {
 		t.Errorf("%s has the epoch %q, %v; want %s", peers.DefaultPath, p.Epoch, err, want)
 	}

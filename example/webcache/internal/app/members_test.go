@@ -1,7 +1,8 @@
-package main
+package app
 
 import (
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,12 @@ func TestDNSOfFlags(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := dnsConfig(opts); err != nil || got != want {
+		self, err := url.Parse(opts.self)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.Fields(args)[1]
+		if got, err := dnsConfig(name, Instance{Self: self, Interval: opts.interval}); err != nil || got != want {
 			t.Errorf("%s: %+v, %v; want %+v", args, got, err, want)
 		}
 	}
@@ -47,7 +53,7 @@ func TestMembersAtTheStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := newService(opts, slog.New(slog.DiscardHandler))
+		s, err := newService(t.Context(), opts, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/internal/freeaddr"
 	"github.com/seed-0f2aaebe/fleetcache/peers"
 )
 
@@ -75,7 +75,7 @@ func startFleet(ctx context.Context, opts *options, origin string, stderr io.Wri
 }
 
 func (f *fleet) start(ctx context.Context, opts *options, origin string) error {
-	addrs, err := freeAddrs(2 * instanceCount)
+	addrs, err := freeaddr.Find("127.0.0.1", 2*instanceCount)
 	if err != nil {
 		return err
 	}
@@ -160,20 +160,6 @@ func (f *fleet) replace(ctx context.Context, in *instance) error {
 
 // noticeTime is how long the demo's clients, like a load balancer, need to notice that an instance goes.
 const noticeTime = 200 * time.Millisecond
-
-// freeAddrs returns addresses on loopback that nobody listens on.
-func freeAddrs(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // all of them at the end, so that they differ
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
-}
 
 // waitReady waits until the instance is ready, and has found all others.
 func (in *instance) waitReady(ctx context.Context) error {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -19,8 +19,8 @@ import (
 // options are the flags' values.
 type options struct {
 	listen, origin, self, admin string
-	peers                       []string // of these three,
-	peersFile, peersDNS         string   // one is given at most
+	findBy                      string    // the flag of the Finder that was chosen; "": none
+	source                      NewSource // its
 	interval                    time.Duration
 	secret                      []byte
 	insecure                    bool
@@ -32,7 +32,7 @@ type options struct {
 	demo, kill, roll, serve bool
 	requests, workers       int
 	seed                    uint64
-	source                  string
+	folder                  string
 }
 
 const (
@@ -48,17 +48,28 @@ var demoFlags = map[string]bool{"demo": true, "kill": true, "roll": true, "serve
 // serviceToo are the demoFlags that the service has as well.
 var serviceToo = map[string]bool{"max-bytes": true, "log": true}
 
-func newFlagSet(o *options, peerList, secretFile *string) *flag.FlagSet {
+// A program is the flags that a program has.
+type program struct {
+	*flag.FlagSet
+	options
+	secretFile string
+	finders    []Finder
+	sources    map[string]NewSource // by the Finders' flags
+}
+
+func newProgram(more []Finder) *program {
+	p := &program{finders: append(builtin(), more...), sources: make(map[string]NewSource)}
+	o := &p.options
 	fs := flag.NewFlagSet("webcache", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` that clients and other instances connect to")
 	fs.StringVar(&o.origin, "origin", "", "`URL` of the origin, without a path; required")
 	fs.StringVar(&o.self, "self", "", "`URL` by which the other instances reach this one, spelled as they find it")
-	fs.StringVar(peerList, "peers", "", "`URLs` of the instances, separated by commas, with or without this one")
-	fs.StringVar(&o.peersFile, "peers-file", "", "`file` with the URLs of the instances, one a line; it is read again and again. Replace it by a rename")
-	fs.StringVar(&o.peersDNS, "peers-dns", "", "`name` that has an address for each instance, which has scheme, port and path as in -self; if it begins with _, one that has SRV records")
-	fs.DurationVar(&o.interval, "peers-interval", 0, "how often -peers-file is read, or -peers-dns looked up (default 2s, or 10s)")
-	fs.StringVar(secretFile, "secret-file", "", "`file` with the fleet's shared secret: 16 random bytes or more; space around it does not count")
+	for _, f := range p.finders {
+		p.sources[f.Flag] = f.Define(fs)
+	}
+	fs.DurationVar(&o.interval, IntervalFlag, 0, "how often -peers-file is read, or a name looked up (default 2s, or 10s)")
+	fs.StringVar(&p.secretFile, "secret-file", "", "`file` with the fleet's shared secret: 16 random bytes or more; space around it does not count")
 	fs.BoolVar(&o.insecure, "insecure", false, "run a fleet without a secret: whoever reaches -listen can read and replace what is cached")
 	o.maxBytes = defaultMaxBytes
 	fs.Var((*sizeFlag)(&o.maxBytes), "max-bytes", "memory for what is cached: a `size` such as 256MiB")
@@ -76,32 +87,31 @@ func newFlagSet(o *options, peerList, secretFile *string) *flag.FlagSet {
 	fs.IntVar(&o.requests, "requests", 60_000, "with -demo: how many requests")
 	fs.IntVar(&o.workers, "workers", 32, "with -demo: how many requests at a time")
 	fs.Uint64Var(&o.seed, "seed", 1, "with -demo: seed of the order of requests")
-	fs.StringVar(&o.source, "source", "", "with -demo: `folder` that the origin serves (default src in `go env GOROOT`)")
-	return fs
+	fs.StringVar(&o.folder, "source", "", "with -demo: `folder` that the origin serves (default src in `go env GOROOT`)")
+	p.FlagSet = fs
+	return p
 }
 
-func usage(w io.Writer) {
-	var unused string
-	fs := newFlagSet(&options{}, &unused, &unused)
-	fs.SetOutput(w)
+func usage(w io.Writer, more ...Finder) {
+	p := newProgram(more)
+	p.SetOutput(w)
 	fmt.Fprintln(w, "webcache is an HTTP cache in front of an origin, which shares its memory with other instances.\nTry: webcache -demo")
-	fs.PrintDefaults()
+	p.PrintDefaults()
 }
 
 // parseFlags returns the options, or the first thing that is wrong with them, in one line.
-func parseFlags(args []string) (*options, error) {
-	var o options
-	var peerList, secretFile string
-	fs := newFlagSet(&o, &peerList, &secretFile)
-	if err := fs.Parse(args); err != nil {
+func parseFlags(args []string, more ...Finder) (*options, error) {
+	p := newProgram(more)
+	o := &p.options
+	if err := p.Parse(args); err != nil {
 		return nil, err
 	}
-	if fs.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q: every option begins with a dash", fs.Arg(0))
+	if p.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: every option begins with a dash", p.Arg(0))
 	}
 	var err error
 	given := make(map[string]bool)
-	fs.Visit(func(f *flag.Flag) {
+	p.Visit(func(f *flag.Flag) {
 		given[f.Name] = true
 		switch {
 		case err != nil || serviceToo[f.Name]:
@@ -117,12 +127,12 @@ func parseFlags(args []string) (*options, error) {
 	if err == nil && o.demo {
 		err = o.checkDemo(given)
 	} else if err == nil {
-		err = o.checkService(given, peerList, secretFile)
+		err = p.checkService(given)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &o, nil
+	return o, nil
 }
 
 func readSecret(file string) ([]byte, error) {
