@@ -38,6 +38,8 @@ type company struct {
 	owed      map[Peer][]Invalidation // that did not reach them
 	pulls     uint64                  // begun
 	joins     int                     // under way
+	again     bool                    // one of them is to begin anew
+	forgot    map[Peer]bool           // are to be told that this instance had forgotten them
 	joined    chan struct{}           // closed when none is under way any more; nil if none ever was
 	clean     memory.Instant          // since when this instance has held anything
 	takenOver *Slots                  // that this instance took over since their owners were told; nil if it never did
@@ -74,27 +76,53 @@ func (c *Cache[K, V]) join() {
 	}
 	m.mu.Unlock()
 	m.start(func() {
-		met := make(map[Peer]bool)
-		for c.closing.Err() == nil {
-			fresh := slices.DeleteFunc(slices.Clone(c.cfg.Peers.Others()), func(p Peer) bool { return met[p] })
-			if len(fresh) == 0 {
-				break
+		for again := true; again; {
+			c.helloAll()
+			m.mu.Lock()
+			if again = m.again && c.closing.Err() == nil; again {
+				m.again = false
+			} else if m.joins--; m.joins == 0 {
+				c.store.Join()
+				close(m.joined)
 			}
-			for _, p := range fresh {
-				met[p] = true
-			}
-			c.hello(fresh, joinTimeout)
+			m.mu.Unlock()
 		}
-		m.mu.Lock()
-		if m.joins--; m.joins == 0 {
-			c.store.Join()
-			close(m.joined)
-		}
-		m.mu.Unlock()
 		c.beatLater()
 		c.copyLater()
 		c.moved()
 	})
+}
+
+// helloAll says hello to everyone that this instance can learn of.
+func (c *Cache[K, V]) helloAll() {
+	met := make(map[Peer]bool)
+	for c.closing.Err() == nil {
+		fresh := slices.DeleteFunc(slices.Clone(c.cfg.Peers.Others()), func(p Peer) bool { return met[p] })
+		if len(fresh) == 0 {
+			return
+		}
+		for _, p := range fresh {
+			met[p] = true
+		}
+		c.hello(fresh, joinTimeout)
+	}
+}
+
+// rejoin is join for an instance that was forgotten for a while, and keeps what it has: it asks everybody what it has missed, and until it
+// knows serves nothing of that.
+func (c *Cache[K, V]) rejoin() {
+	m := &c.company
+	m.mu.Lock()
+	for p, at := range m.heard {
+		at.sure = false
+		m.heard[p] = at
+	}
+	joining := m.joins > 0
+	m.again = joining
+	m.mu.Unlock()
+	if !joining {
+		c.join()
+	}
 }
 
 // awaitJoin waits until this instance has joined, or its caller's patience ends: what is got now would not be shared.
@@ -116,8 +144,9 @@ func (c *Cache[K, V]) awaitJoin(ctx context.Context) {
 }
 
 // meet says hello to peers that came into the view, or can be reached again, on a goroutine of its own, which ends with the
-// cache.
-func (c *Cache[K, V]) meet(peers []Peer) {
+// cache. forgotten are those of them that are to be told that they were.
+func (c *Cache[K, V]) meet(peers, forgotten []Peer) {
+	c.forgets(forgotten)
 	if c.company.isEmpty() {
 		c.join()
 		return
@@ -126,6 +155,26 @@ func (c *Cache[K, V]) meet(peers []Peer) {
 		c.hello(peers, helloTimeout)
 		c.beatLater()
 	})
+}
+
+// forgets notes that peers are to be told that this instance had forgotten them. Until then they take what they have for good, and are asked
+// for nothing.
+func (c *Cache[K, V]) forgets(peers []Peer) {
+	if len(peers) == 0 || mutant.On(mutant.ReturnsUntold) {
+		return
+	}
+	for _, p := range peers {
+		c.strangers.addFor(p, maxSince)
+	}
+	m := &c.company
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.forgot == nil {
+		m.forgot = make(map[Peer]bool)
+	}
+	for _, p := range peers {
+		m.forgot[p] = true
+	}
 }
 
 // isEmpty reports whether this instance has not heard of anybody yet.
@@ -186,6 +235,11 @@ func (c *Cache[K, V]) beatNow() {
 	left := func(p Peer) bool { return !slices.Contains(others, p) }
 	maps.DeleteFunc(m.heard, func(p Peer, _ position) bool { return left(p) })
 	maps.DeleteFunc(m.owed, func(p Peer, _ []Invalidation) bool { return left(p) })
+	for p := range m.forgot {
+		if left(p) {
+			c.toldLocked(p)
+		}
+	}
 	if !m.closed {
 		m.beat.Reset(c.beatTime())
 	}
@@ -215,7 +269,20 @@ func (m *company) ask(p Peer, now memory.Instant) *HelloRequest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := m.heard[p]
-	return &HelloRequest{Life: at.life, Seq: at.seq, Since: time.Duration(now - m.clean), Brief: at.sure}
+	return &HelloRequest{Life: at.life, Seq: at.seq, Since: time.Duration(now - m.clean), Brief: at.sure, Forgot: m.forgot[p]}
+}
+
+// told notes that p knows that it was forgotten.
+func (c *Cache[K, V]) told(p Peer) {
+	c.company.mu.Lock()
+	defer c.company.mu.Unlock()
+	c.toldLocked(p)
+}
+
+// toldLocked is told. company.mu must be held.
+func (c *Cache[K, V]) toldLocked(p Peer) {
+	delete(c.company.forgot, p)
+	c.strangers.remove(p)
 }
 
 // doubt notes that p cannot be reached.
