@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -55,9 +54,6 @@ type position struct {
 	life, seq uint64
 	sure      bool
 }
-
-// maxOwed is how many invalidations are kept for an instance that could not be reached. Beyond them it is to drop everything.
-const maxOwed = 256
 
 // join makes this instance a part of the fleet. It says hello to everyone that it can learn of; until all of them have answered, or
 // cannot be reached, nothing that it gets is stored or shared: somebody may be invalidating it at this moment, who has not
@@ -324,56 +320,4 @@ func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
 		m.heard = make(map[Peer]position)
 	}
 	m.heard[p] = position{r.Life, r.Seq, true}
-}
-
-// owe notes that an invalidation did not reach p. It is sent again when p can be reached.
-func (c *Cache[K, V]) owe(p Peer, i Invalidation) {
-	m := &c.company
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if mutant.On(mutant.NoJournal) {
-		return
-	}
-	if m.owed == nil {
-		m.owed = make(map[Peer][]Invalidation)
-	}
-	if m.owed[p] = append(m.owed[p], i); len(m.owed[p]) > maxOwed {
-		m.owed[p] = []Invalidation{{ID: i.ID, All: true}}
-	}
-}
-
-// pay sends p what it is owed, all at the same time: it may be far away. It reports whether nothing is owed any more.
-func (c *Cache[K, V]) pay(p Peer) bool {
-	m := &c.company
-	m.mu.Lock()
-	owed := slices.Clone(m.owed[p])
-	m.mu.Unlock()
-	if len(owed) == 0 {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(c.closing, invalidateTimeout)
-	defer cancel()
-	var wg sync.WaitGroup
-	for _, i := range owed {
-		wg.Go(func() {
-			err := p.Fence(ctx, i.request(c.cfg.Name))
-			if err == nil || errors.Is(err, ErrUnknownCache) {
-				m.paid(p, i.ID)
-			}
-		})
-	}
-	wg.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.owed[p]) == 0
-}
-
-// paid notes that p has been told of an invalidation.
-func (m *company) paid(p Peer, id uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.owed[p] = slices.DeleteFunc(m.owed[p], func(i Invalidation) bool { return i.ID == id })
-	if len(m.owed[p]) == 0 {
-		delete(m.owed, p)
-	}
 }
