@@ -311,7 +311,12 @@ func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
 		if !c.journal.knows(i.ID) {
 			c.count.missed.Add(1)
 			c.fence(i.request(c.cfg.Name))
-			c.journal.late(i, c.store.Now())
+			if !i.Over {
+				c.journal.late(i, c.store.Now())
+			}
+		}
+		if i.Over { // whatever others say of it
+			c.journal.release(i.ID)
 		}
 	}
 	m.mu.Lock()

@@ -36,9 +36,9 @@ type journal struct {
 
 	// mu guards what follows. It is a leaf.
 	mu      sync.Mutex
-	seq     uint64              // of the last one
-	noted   []noted             // the oldest first
-	ids     map[uint64]struct{} // of noted
+	seq     uint64            // of the last one
+	noted   []noted           // the oldest first
+	ids     map[uint64]uint64 // seq of noted, by ID
 	bytes   int
 	lost    uint64         // the seq of the last one that was dropped
 	lostAt  memory.Instant // when that one came
@@ -64,7 +64,7 @@ func newJournal(maxBytes int64) *journal {
 	return &journal{
 		life:  rand.Uint64() | 1,
 		limit: int(min(maxBytes/journalShare, maxJournal)),
-		ids:   make(map[uint64]struct{}),
+		ids:   make(map[uint64]uint64),
 		open:  make(map[uint64]openHold),
 	}
 }
@@ -178,7 +178,7 @@ func (j *journal) noteLocked(i Invalidation, n int, now memory.Instant) {
 		return
 	}
 	j.seq++
-	j.ids[i.ID] = struct{}{}
+	j.ids[i.ID] = j.seq
 	j.noted = append(j.noted, noted{i, j.seq, now})
 	j.bytes += n
 	for j.bytes > j.limit {
@@ -217,6 +217,9 @@ func (j *journal) release(id uint64) {
 	if h, ok := j.open[id]; ok {
 		delete(j.open, id)
 		j.held -= h.bytes()
+	}
+	if seq, ok := j.ids[id]; ok {
+		j.noted[seq-j.noted[0].seq].Over = true
 	}
 }
 

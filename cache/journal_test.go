@@ -138,3 +138,37 @@ func TestJournalDoubts(t *testing.T) {
 		t.Errorf("%d bytes, %d allowed, and not all is in doubt", j.held, j.limit)
 	}
 }
+
+// An invalidation that was released has reached everyone: what others have of its keys is in no doubt, neither here nor
+// with those who hear of it late.
+func TestJournalOfWhatIsOver(t *testing.T) {
+	j := newJournal(1 << 20)
+	for id, key := range []string{"", "k", "l", "m"} {
+		if id > 0 {
+			j.raise(fenceOf(uint64(id), key), 0, memory.Instant(time.Second))
+		}
+	}
+	j.release(2)
+	r := j.tell(&HelloRequest{Since: time.Hour}, 2)
+	var over []bool
+	for _, m := range r.Missed {
+		over = append(over, m.Over)
+	}
+	if want := []bool{false, true, false}; !slices.Equal(over, want) {
+		t.Errorf("over: %v, want %v", over, want)
+	}
+	now := memory.Instant(10 * time.Second)
+	if !j.doubts("k", now) || j.doubts("l", now) || !j.doubts("m", now) {
+		t.Error("it is not what was not released that is in doubt")
+	}
+	j.late(Invalidation{ID: 9, Keys: []string{"n"}}, now)
+	if !j.doubts("n", now) {
+		t.Error("what was heard of late is in no doubt")
+	}
+	if j.release(9); j.doubts("n", now) {
+		t.Error("it is, though it is over")
+	}
+	if now += memory.Instant(2 * doubtTime); j.doubts("k", now) {
+		t.Error("the doubt does not end")
+	}
+}

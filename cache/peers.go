@@ -267,6 +267,8 @@ type Invalidation struct {
 	Keys []string
 	Tags []string
 	All  bool
+	// Over says, of one of HelloReply.Missed, that it has reached everyone: nobody has what is old.
+	Over bool
 }
 
 // A StoreRequest stores a value that a caller of Set gave. The receiver must not change it.

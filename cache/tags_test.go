@@ -106,7 +106,8 @@ func TestG4JoinerHearsOfATag(t *testing.T) {
 		if _, err := hold.Await(f.t.Context()); err != nil {
 			f.t.Fatal(err)
 		}
-		// Instance 2 begins anew. Instance 0 gives it the old value: nobody has told it.
+		synctest.Wait() // instance 2 has been told
+		// It begins anew. Instance 0 gives it the old value: nobody has told it.
 		f.caches[2].Close()
 		f.Restart(2)
 		f.caches[2] = f.newCache(2, nil)

@@ -115,7 +115,7 @@ func AppendHello(dst []byte, known []Known, h *cache.HelloReply) ([]byte, error)
 	dst = binary.AppendUvarint(dst, uint64(len(h.Missed)))
 	for i := range h.Missed {
 		m := &h.Missed[i]
-		dst = append(dst, invalidationFlags(m.Tags, m.All))
+		dst = append(dst, invalidationFlags(m.Tags, m.All)|bit(flagOver, m.Over))
 		dst = binary.BigEndian.AppendUint64(dst, m.ID)
 		if dst, err = appendInvalidated(dst, m.Keys, m.Tags, m.All); err != nil {
 			return dst, err
@@ -144,8 +144,8 @@ func DecodeHello(b []byte) ([]Known, *cache.HelloReply, error) {
 		h.Holds = append(h.Holds, f)
 	}
 	for range r.count("missed invalidations", MaxKeys, leastMissed) {
-		flags := r.flags(flagAll | flagTags)
-		m := cache.Invalidation{ID: r.fixed64()}
+		flags := r.flags(flagAll | flagTags | flagOver)
+		m := cache.Invalidation{ID: r.fixed64(), Over: flags&flagOver != 0}
 		if m.Keys, m.Tags, m.All = r.invalidated(flags); r.err != nil {
 			break
 		}

@@ -14,7 +14,7 @@ var (
 	sampleHello = &cache.HelloReply{
 		Life: 1<<64 - 1, Seq: 300, Gap: true,
 		Holds:  []cache.FenceRequest{{ID: 7, Keys: []string{"", "k"}, Hold: time.Second}, {ID: 8, All: true, Hold: time.Minute}, {ID: 9, Tags: []string{"", "t"}, Hold: 1}},
-		Missed: []cache.Invalidation{{ID: 9, Keys: []string{"a//b"}}, {ID: 10, All: true}},
+		Missed: []cache.Invalidation{{ID: 9, Keys: []string{"a//b"}}, {ID: 10, All: true, Over: true}, {ID: 11, Tags: []string{"t"}, Over: true}},
 	}
 )
 

@@ -132,7 +132,7 @@
 //	uvarint  number of holds; for each: byte flags (bit 0: all keys; bit 2: tags),
 //	         fixed64 id, duration hold, uvarint number of keys or tags, for each: string
 //	uvarint  number of missed invalidations; for each: byte flags (bit 0: all keys;
-//	         bit 2: tags), fixed64 id, uvarint number of keys or tags, for each: string
+//	         bit 2: tags; bit 3: everyone has been told), fixed64 id, uvarint number of keys or tags, for each: string
 //
 // The answer to leave has the value
 //
@@ -287,6 +287,7 @@ const (
 	flagAll      = 1 << 0 // of a fence or a release, and of a hold or a missed invalidation
 	flagViews    = 1 << 1 // of a fence or a release
 	flagTags     = 1 << 2 // of a fence or a release, and of a hold or a missed invalidation
+	flagOver     = 1 << 3 // of a missed invalidation
 	flagBrief    = 1 << 0 // of a hello
 	flagTookOver = 1 << 1 // of a hello
 	flagForgot   = 1 << 2 // of a hello
