@@ -22,7 +22,7 @@ const (
 
 	// maxObjectShare is the share of MaxBytes that MaxObjectBytes may be: 1/maxObjectShare. The
 	// cache keeps no larger value.
-	maxObjectShare = 5
+	maxObjectShare = 6
 )
 
 // Config describes a Handler. Only Origin is required; every zero field has the default
@@ -52,7 +52,7 @@ type Config struct {
 	MaxBytes int64
 
 	// MaxObjectBytes bounds the header and body of a response that is stored, in bytes. Larger ones pass
-	// through. At most a fifth of MaxBytes. 0: DefaultMaxObjectBytes, or that fifth if it is less.
+	// through. At most a sixth of MaxBytes. 0: DefaultMaxObjectBytes, or that sixth if it is less.
 	MaxObjectBytes int64
 
 	// MirrorTTL is how long an instance may serve its copy of what another one owns.
@@ -91,7 +91,7 @@ func (c Config) withDefaults() (Config, *url.URL, error) {
 	}
 	switch most := c.MaxBytes / maxObjectShare; {
 	case c.MaxObjectBytes < 0 || c.MaxObjectBytes > most && c.MaxBytes >= cache.MinMaxBytes:
-		bad("MaxObjectBytes is %d: use 1 to %d, a fifth of MaxBytes, or 0 for the default", c.MaxObjectBytes, most)
+		bad("MaxObjectBytes is %d: use 1 to %d, a sixth of MaxBytes, or 0 for the default", c.MaxObjectBytes, most)
 	case c.MaxObjectBytes == 0:
 		c.MaxObjectBytes = min(DefaultMaxObjectBytes, most)
 	}

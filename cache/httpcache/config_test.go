@@ -30,7 +30,7 @@ func TestConfig(t *testing.T) {
 		{"Instance", func(c *Config) { c.Instance = `a"b` }, "Config.Instance"},
 		{"Instance is not ASCII", func(c *Config) { c.Instance = "ä" }, "Config.Instance"},
 		{"MaxBytes", func(c *Config) { c.MaxBytes = 1 }, "Config.MaxBytes is 1: use at least"},
-		{"MaxObjectBytes", func(c *Config) { c.MaxBytes, c.MaxObjectBytes = 1<<20, 1<<20 }, "Config.MaxObjectBytes is 1048576: use 1 to 209715"},
+		{"MaxObjectBytes", func(c *Config) { c.MaxBytes, c.MaxObjectBytes = 1<<20, 1<<20 }, "Config.MaxObjectBytes is 1048576: use 1 to 174762"},
 		{"negative MaxObjectBytes", func(c *Config) { c.MaxObjectBytes = -1 }, "Config.MaxObjectBytes"},
 		{"FillTimeout", func(c *Config) { c.FillTimeout = -1 }, "Config.FillTimeout"},
 		{"MaxFills", func(c *Config) { c.MaxFills = -1 }, "Config.MaxFills"},

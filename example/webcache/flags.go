@@ -62,7 +62,7 @@ func newFlagSet(o *options, peerList, secretFile *string) *flag.FlagSet {
 	fs.BoolVar(&o.insecure, "insecure", false, "run a fleet without a secret: whoever reaches -listen can read and replace what is cached")
 	o.maxBytes = defaultMaxBytes
 	fs.Var((*sizeFlag)(&o.maxBytes), "max-bytes", "memory for what is cached: a `size` such as 256MiB")
-	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most a fifth of -max-bytes (default 8MiB, or that fifth)")
+	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most a sixth of -max-bytes (default 8MiB, or that sixth)")
 	fs.StringVar(&o.admin, "admin", "", "`address` for /healthz, /readyz and /stats; without a host, on loopback only (default none)")
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", defaultShutdown, "how long everything may take after SIGTERM: that other instances take over, and that requests finish")
 	fs.DurationVar(&o.drain, "drain", peers.DefaultDrainTime, "of that, how long other instances may take over what this one holds")

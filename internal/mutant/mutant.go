@@ -26,6 +26,8 @@ const (
 	CopyFromReceipt           // a copy's term is counted from its receipt
 	RenewsAnyCopy             // and renewed though the owner has another value
 	PeeksInDoubt              // a load asks another one for what was invalidated not everywhere
+	HedgesInDoubt             // and so does a hedge
+	StoresHedges              // what a hedge brings is kept, without a lease of the owner's
 	TellsTakeoverFirst        // who took over tells the owner so before it has heard what it missed
 	last
 )
@@ -42,5 +44,6 @@ func All() []Mutant {
 func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
 		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
-		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "TellsTakeoverFirst"}[m]
+		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "HedgesInDoubt", "StoresHedges",
+		"TellsTakeoverFirst"}[m]
 }
