@@ -166,7 +166,7 @@ func (c *Cache[K, V]) hedge(f *flight[V], owner Peer) {
 	ctx, cancel := context.WithTimeout(c.closing, hedgeTimeout)
 	defer cancel()
 	sent := c.store.Now()
-	c.peekEach(ctx, next, []*flight[V]{f}, func(f *flight[V], a *Answer) bool {
+	c.peekEach(ctx, next, []*flight[V]{f}, func(_ *flight[V], a *Answer) bool {
 		it := c.handedOver(next, a, sent)
 		if it != nil {
 			win(it)

@@ -26,7 +26,8 @@ const (
 	CopyFromReceipt           // a copy's term is counted from its receipt
 	RenewsAnyCopy             // and renewed though the owner has another value
 	PeeksInDoubt              // a load asks another one for what was invalidated not everywhere
-	HedgesInDoubt             // and so does a hedge
+	TakesFromForgotten        // what one that is forgotten listed is pulled or copied
+	HedgesInDoubt             // a hedge asks another one for that
 	StoresHedges              // what a hedge brings is kept, without a lease of the owner's
 	TellsTakeoverFirst        // who took over tells the owner so before it has heard what it missed
 	last
@@ -44,6 +45,6 @@ func All() []Mutant {
 func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
 		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
-		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "HedgesInDoubt", "StoresHedges",
+		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "TakesFromForgotten", "HedgesInDoubt", "StoresHedges",
 		"TellsTakeoverFirst"}[m]
 }

@@ -33,6 +33,7 @@ var byName = map[rules.Mutant]string{
 	rules.RenewsAnyCopy:      "TestG4CopyOfAnotherVersionIsNotRenewed",
 	rules.HedgesInDoubt:      "TestG4HedgeInDoubt",
 	rules.StoresHedges:       "TestG4HedgeStoresNothing",
+	rules.TakesFromForgotten: "TestG4ForgottenWhenItWasListed",
 	rules.PeeksInDoubt:       "TestG4WhoReturnsAndWhoWasNotReached",
 	rules.TellsTakeoverFirst: "TestG4WhoTookOverHearsWhatItMissedFirst",
 }
