@@ -20,6 +20,10 @@ const (
 
 	// MaxKeyBytes is the length of the longest key. Keys are arbitrary bytes.
 	MaxKeyBytes = 16 << 10
+
+	// MaxTagBytes bounds the tags of one Entry, and the length of one tag: their bytes, and four more for each. Tags are
+	// arbitrary bytes.
+	MaxTagBytes = 16 << 10
 )
 
 // Config describes a Cache. Load is required, SizeOf unless V is string or []byte, and with Peers Name and Codec;
@@ -111,6 +115,10 @@ type Entry[V any] struct {
 
 	// Size is the size of Value in bytes. Zero: what SizeOf says.
 	Size int64
+
+	// Tags are what RemoveTag finds the entry by, in any order: the users, pages or tables that it was made of. A load that returns
+	// more than MaxTagBytes of them fails with a *TagError. The slice is copied. What stands for ErrNotFound has no tags.
+	Tags []string
 }
 
 // A Carrier takes chosen parts of a caller's context, its trace or its tenant, to the loader on

@@ -16,7 +16,7 @@ func TestDependencies(t *testing.T) {
 		banned []string // of the standard library
 	}{
 		{"./cache", []string{"/cache", "/internal/mutant", "/cache/internal/memory", "/singleflight"}, []string{"net", "net/http", "net/url", "crypto/tls", "testing"}},
-		{"./peers/discover", []string{"/peers/discover", "/peers/internal/address"}, []string{"testing", "net/http", "log/slog"}},
+		{"./peers/discover", []string{"/peers/discover", "/peers/internal/address", "/peers/internal/source"}, []string{"testing", "net/http", "log/slog"}},
 		{"./singleflight", []string{"/singleflight"}, []string{"net", "net/http", "testing", "encoding/json"}},
 	} {
 		t.Run(tt.pkg, func(t *testing.T) {

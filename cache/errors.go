@@ -41,6 +41,20 @@ type KeyError struct {
 
 func (e *KeyError) Error() string { return fmt.Sprintf("cache: key %q: %s", e.Key, e.Reason) }
 
+// A TagError reports tags that are too long.
+type TagError struct {
+	Key   string // of the entry that has them; "" with RemoveTag
+	Bytes int    // as MaxTagBytes counts them
+}
+
+func (e *TagError) Error() string {
+	what := "a tag has"
+	if e.Key != "" {
+		what = fmt.Sprintf("Entry.Tags of key %.64q have", e.Key)
+	}
+	return fmt.Sprintf("cache: %s %d bytes (with four for each), and %d are allowed: use fewer, or digests of them", what, e.Bytes, MaxTagBytes)
+}
+
 // A RemoteError is an error that happened on another instance, in its loader above all.
 // errors.Is finds ErrNotFound, ErrOverloaded and context.DeadlineExceeded in it where
 // that is what happened there.

@@ -123,6 +123,32 @@ func ExampleCache_Remove() {
 	// Output: in memory: false
 }
 
+// What was made of several things has a tag for each of them, and goes when one of them changes.
+func ExampleCache_RemoveTag() {
+	ctx := context.Background()
+	pages, err := cache.New(cache.Config[string, string]{
+		Load: func(_ context.Context, path string) (cache.Entry[string], error) {
+			return cache.Entry[string]{Value: "page " + path, Tags: []string{"layout", "author:" + path[1:4]}}, nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer pages.Close()
+	_, _ = pages.GetMany(ctx, []string{"/ann/1", "/ann/2", "/bob/1"})
+	if err := pages.RemoveTag(ctx, "author:ann"); err != nil {
+		fmt.Println(err) // an *UnreachedError, as with Remove
+	}
+	for _, path := range []string{"/ann/1", "/ann/2", "/bob/1"} {
+		_, ok := pages.Peek(path)
+		fmt.Println(path, ok)
+	}
+	// Output:
+	// /ann/1 false
+	// /ann/2 false
+	// /bob/1 true
+}
+
 func ExampleCache_GetMany() {
 	squares, err := cache.New(cache.Config[string, string]{
 		Load: cache.LoadFunc(square),

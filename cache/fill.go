@@ -34,7 +34,7 @@ func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) err
 	c.count.loads.Add(1)
 	begun := c.store.Now()
 	e, err := c.cfg.Load(ctx, K(flights[0].Key))
-	it, err := c.newItem(e, err, begun, h)
+	it, err := c.newItem(flights[0].Key, e, err, begun, h)
 	c.settle(flights[0], it, err, h)
 	return nil
 }
@@ -70,7 +70,7 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 		default:
 			err = ErrNotFound
 		}
-		it, err := c.newItem(e, err, begun, h)
+		it, err := c.newItem(f.Key, e, err, begun, h)
 		c.settle(f, it, err, h)
 	}
 	return nil
@@ -92,9 +92,9 @@ func (c *Cache[K, V]) warnNotRefreshed(key string, err error) {
 	c.warn("cache: a value was not refreshed; it is served on", "key", key, "error", err)
 }
 
-// newItem makes an item of what a loader returned that was called then, memory.Never if none was. That there is no value
+// newItem makes an item of what a loader returned for key that was called then, memory.Never if none was. That there is no value
 // is an item, too; another error is none.
-func (c *Cache[K, V]) newItem(e Entry[V], err error, begun memory.Instant, h how) (*item[V], error) {
+func (c *Cache[K, V]) newItem(key string, e Entry[V], err error, begun memory.Instant, h how) (*item[V], error) {
 	now := c.store.Now()
 	if err != nil {
 		if !errors.Is(err, ErrNotFound) {
@@ -110,7 +110,11 @@ func (c *Cache[K, V]) newItem(e Entry[V], err error, begun memory.Instant, h how
 		}
 		return it, nil
 	}
-	it := &item[V]{Value: e.Value, Size: c.sizeOf(e), Loaded: true}
+	if n := tagBytes(e.Tags); n > MaxTagBytes {
+		c.count.loadErrors.Add(1)
+		return nil, &TagError{Key: key, Bytes: n}
+	}
+	it := &item[V]{Value: e.Value, Size: c.sizeOf(e), Tags: memory.PackTags(e.Tags), Loaded: true}
 	if ttl, stale := c.freshness(e); ttl > 0 && (!h.uncached || mutant.On(mutant.CachesLastResort)) {
 		it.Fresh = after(now, ttl)
 		it.Until = after(it.Fresh, max(stale, 0))

@@ -16,8 +16,11 @@ import (
 var fleetInvalidations = map[string]func(f *fleet, i int, key string) error{
 	"Remove": func(f *fleet, i int, key string) error { return f.caches[i].Remove(f.t.Context(), "other", key) },
 	"Clear":  func(f *fleet, i int, _ string) error { return f.caches[i].Clear(f.t.Context()) },
+	"RemoveTag": func(f *fleet, i int, key string) error {
+		return f.caches[i].RemoveTag(f.t.Context(), "other", "tag of "+key)
+	},
 	"Set": func(f *fleet, i int, key string) error {
-		return f.caches[i].Set(f.t.Context(), key, cache.Entry[string]{Value: f.origin.value(key)})
+		return f.caches[i].Set(f.t.Context(), key, cache.Entry[string]{Value: f.origin.value(key), Tags: []string{"tag of " + key}})
 	},
 }
 
@@ -181,7 +184,7 @@ func TestG4SetOvertakenByRemove(t *testing.T) {
 				store := f.Hold(func(m peerstest.Message) bool { return m.Kind == peerstest.KindStore && !m.Reply })
 				set := make(chan error, 1)
 				go func() {
-					set <- f.caches[1].Set(f.t.Context(), key, cache.Entry[string]{Value: key + "@-1"})
+					set <- f.caches[1].Set(f.t.Context(), key, cache.Entry[string]{Value: key + "@-1", Tags: []string{"tag of " + key}})
 				}()
 				if _, err := store.Await(f.t.Context()); err != nil {
 					f.t.Fatal(err)
@@ -344,6 +347,8 @@ func TestInvalidationLeavesByItsContext(t *testing.T) {
 				switch name {
 				case "Remove":
 					err = f.caches[0].Remove(ctx, "k")
+				case "RemoveTag":
+					err = f.caches[0].RemoveTag(ctx, "t")
 				case "Clear":
 					err = f.caches[0].Clear(ctx)
 				case "Set":

@@ -51,7 +51,7 @@ func (f *fleet) newCache(i int, change func(i int, c *config)) *cache.Cache[stri
 		Peers: f.Instance(i),
 		Load: func(ctx context.Context, key string) (cache.Entry[string], error) {
 			v, err := f.origin.load(ctx, i, key)
-			return cache.Entry[string]{Value: v}, err
+			return cache.Entry[string]{Value: v, Tags: []string{"all", fmt.Sprintf("tag of %.100s", key)}}, err
 		},
 	}
 	if change != nil {

@@ -32,6 +32,7 @@ func kindFor(owner Peer, h how) memory.Kind {
 // one returns the item of key, which owner owns, from a flight that it joins or starts now.
 func (c *Cache[K, V]) one(ctx context.Context, now memory.Instant, owner Peer, key string, h how) (*item[V], error) {
 	kind := kindFor(owner, h)
+	since := c.store.TagSeqAt(now)
 	for {
 		it, f, started := c.store.BeginAt(now, kind, key, h.reload, func() *flight[V] {
 			return memory.NewFlight[V](ctx, kind, key)
@@ -48,10 +49,10 @@ func (c *Cache[K, V]) one(ctx context.Context, now memory.Instant, owner Peer, k
 		default:
 			c.fetchHere(ctx, now, f, owner, h)
 		}
-		it, err := c.wait(ctx, f)
-		if err == singleflight.ErrAbandoned {
+		it, err := c.wait(ctx, f, since)
+		if err == singleflight.ErrAbandoned { // it was on its way out when we joined, or too old for us
 			now = c.store.Now()
-			continue // it was on its way out when we joined
+			continue
 		}
 		return it, err
 	}
@@ -61,6 +62,7 @@ func (c *Cache[K, V]) one(ctx context.Context, now memory.Instant, owner Peer, k
 type fills[V any] struct {
 	keys    []string
 	h       how
+	since   memory.Seq
 	items   []*item[V]   // by index in keys; nil: wait for the flight
 	flights []*flight[V] // likewise; nil and no item: the cache is closed
 }
@@ -72,7 +74,7 @@ func (c *Cache[K, V]) many(ctx context.Context, keys []string, h how, each func(
 
 // beginFills joins or starts the flights that fill keys. Those that it starts run as one if there is a LoadMany.
 func (c *Cache[K, V]) beginFills(ctx context.Context, keys []string, h how) *fills[V] {
-	b := &fills[V]{keys: keys, h: h, items: make([]*item[V], len(keys)), flights: make([]*flight[V], len(keys))}
+	b := &fills[V]{keys: keys, h: h, since: c.store.TagSeq(), items: make([]*item[V], len(keys)), flights: make([]*flight[V], len(keys))}
 	together := c.cfg.LoadMany != nil
 	shared := singleflight.NewRun(ctx)
 	var mine []*flight[V]
@@ -116,9 +118,9 @@ func (c *Cache[K, V]) collect(ctx context.Context, b *fills[V], each func(i int,
 			f.Then(func() { settled <- i })
 		}
 	}
-	var again []int // were on their way out when we joined
+	var again []int // were on their way out when we joined, or too old for us
 	take := func(i int) {
-		it, err := c.wait(ctx, b.flights[i])
+		it, err := c.wait(ctx, b.flights[i], b.since)
 		b.flights[i] = nil
 		if err == singleflight.ErrAbandoned {
 			again = append(again, i)

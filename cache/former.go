@@ -77,7 +77,7 @@ func (c *Cache[K, V]) peekNow(ctx context.Context, p Peer, flights []*flight[V],
 func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], h how, got func(int)) (rest []*flight[V]) {
 	sent := c.store.Now()
 	return c.peekEach(ctx, p, flights, func(f *flight[V], a *Answer) bool {
-		it := c.handedOver(p, a, sent)
+		it := c.handedOver(p, f, a, sent)
 		if it == nil {
 			return false
 		}
@@ -115,13 +115,14 @@ func (c *Cache[K, V]) peekEach(ctx context.Context, p Peer, flights []*flight[V]
 	return unsettled(left)
 }
 
-// handedOver makes an item of this instance's own of what p, which owned its key before, says of it in answer to a
-// request that was sent then. It returns nil if p has nothing that is fresh.
-func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant) *item[V] {
+// handedOver makes an item of this instance's own of what p, which owned f's key before, says of it in answer to a
+// request that was sent then. It returns nil if p has nothing that is fresh, or that may be old: a tag of it is being invalidated, or was since f
+// began, or not everywhere.
+func (c *Cache[K, V]) handedOver(p Peer, f *flight[V], a *Answer, sent memory.Instant) *item[V] {
 	if a.TTL <= 0 {
 		return nil
 	}
-	it := &item[V]{Peer: p.Addr(), Size: a.Size}
+	it := &item[V]{Peer: p.Addr(), Size: a.Size, Tags: memory.PackTags(a.Tags)}
 	switch a.Status {
 	case StatusOK:
 		if c.decode(it, a) != nil {
@@ -135,7 +136,8 @@ func (c *Cache[K, V]) handedOver(p Peer, a *Answer, sent memory.Instant) *item[V
 	}
 	it.Fresh = after(sent, a.TTL)
 	it.Until = after(it.Fresh, max(a.Stale, 0))
-	if it.Fresh <= c.store.Now() {
+	now := c.store.Now()
+	if it.Fresh <= now || c.store.TagsHeld(it.Tags) || c.store.Invalid(it, f.Seq()) || c.journal.doubtsTags(it.Tags, now) {
 		return nil
 	}
 	return it

@@ -158,7 +158,7 @@ func (c *Cache[K, V]) hedge(f *flight[V], owner Peer) {
 		}
 	}
 	if next == nil {
-		if it := c.store.Copy(f.Key); it != nil {
+		if it := c.store.Copy(f.Key); it != nil && !c.journal.doubtsTags(it.Tags, c.store.Now()) {
 			win(it)
 		}
 		return
@@ -167,7 +167,7 @@ func (c *Cache[K, V]) hedge(f *flight[V], owner Peer) {
 	defer cancel()
 	sent := c.store.Now()
 	c.peekEach(ctx, next, []*flight[V]{f}, func(_ *flight[V], a *Answer) bool {
-		it := c.handedOver(next, a, sent)
+		it := c.handedOver(next, f, a, sent)
 		if it != nil {
 			win(it)
 		}

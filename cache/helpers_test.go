@@ -36,6 +36,7 @@ type source struct {
 	loads map[string]int
 	took  time.Duration // what a load takes, if its context does not end before
 	fails error         // what it fails with, if not nil
+	tags  bool          // each entry has the tag "tag of " and its key
 	entry cache.Entry[string]
 }
 
@@ -47,6 +48,9 @@ func (o *source) load(ctx context.Context, key string) (cache.Entry[string], err
 	o.loads[key]++
 	e, took, fails := o.entry, o.took, o.fails
 	e.Value = fmt.Sprintf("%s#%d", key, o.loads[key])
+	if o.tags {
+		e.Tags = []string{"all", "tag of " + key}
+	}
 	o.mu.Unlock()
 	if took > 0 {
 		if err := pause(ctx, took); err != nil {

@@ -32,31 +32,59 @@ const (
 // If instances could not be reached, it returns an *UnreachedError that names them, and all others
 // have been invalidated. Remove blocks on ctx, and for at most 10 s for each 4,096 keys or 1 MiB of keys.
 func (c *Cache[K, V]) Remove(ctx context.Context, keys ...K) error {
-	if c.closed.Load() {
-		return ErrClosed
-	}
-	batch := make([]string, 0, min(len(keys), fenceKeys))
-	size := 0
-	var errs []error
-	flush := func() {
-		errs = append(errs, c.newFence(ctx, batch).invalidate())
-		batch, size = batch[:0:0], 0
-	}
-	for _, k := range keys {
+	all := make([]string, len(keys))
+	for i, k := range keys {
 		if err := c.check(string(k)); err != nil {
 			return err
 		}
-	}
-	for _, k := range keys {
-		if len(batch) == fenceKeys || size+len(k) > fenceBytes && len(batch) > 0 {
-			flush()
-		}
-		batch, size = append(batch, string(k)), size+len(k)
-	}
-	if len(batch) > 0 {
-		flush()
+		all[i] = string(k)
 	}
 	c.count.removes.Add(uint64(len(keys)))
+	return c.batches(all, func(keys []string) error { return c.newFence(ctx, Invalidation{Keys: keys}).invalidate() })
+}
+
+// RemoveTag is Remove for every key whose value has one of tags, see Entry.Tags. Its cost does not depend on how many there are. A load that
+// is under way goes on; what it brings is stored, and given to those who came after RemoveTag had returned, unless it has one of tags.
+//
+// What is known of tags takes a bounded part of the memory. Where very many are removed, values with other tags that were loaded long before
+// may go with them.
+func (c *Cache[K, V]) RemoveTag(ctx context.Context, tags ...string) error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	for _, t := range tags {
+		if n := tagBytes([]string{t}); n > MaxTagBytes {
+			return &TagError{Bytes: n}
+		}
+	}
+	c.count.removedTags.Add(uint64(len(tags)))
+	return c.batches(slices.Clone(tags), func(tags []string) error { return c.newFence(ctx, Invalidation{Tags: tags}).invalidate() })
+}
+
+// tagBytes is how MaxTagBytes counts tags.
+func tagBytes(tags []string) int {
+	n := 4 * len(tags)
+	for _, t := range tags {
+		n += len(t)
+	}
+	return n
+}
+
+// batches calls invalidate for all names, as many at a time as one fence takes, and joins its errors.
+func (c *Cache[K, V]) batches(names []string, invalidate func(names []string) error) error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	var errs []error
+	for len(names) > 0 {
+		n, size := 0, 0
+		for n < len(names) && n < fenceKeys && (n == 0 || size+len(names[n]) <= fenceBytes) {
+			size += len(names[n])
+			n++
+		}
+		errs = append(errs, invalidate(names[:n:n]))
+		names = names[n:]
+	}
 	return joinUnreached(errs)
 }
 
@@ -66,14 +94,14 @@ func (c *Cache[K, V]) Clear(ctx context.Context) error {
 		return ErrClosed
 	}
 	c.count.clears.Add(1)
-	return c.newFence(ctx, nil).invalidate()
+	return c.newFence(ctx, Invalidation{All: true}).invalidate()
 }
 
 // Set makes e the value of key: it invalidates key everywhere, as Remove does, and then stores e with the key's
 // owner. Sets are never coalesced.
 //
-// Where Sets and Removes of a key overlap in time, nobody can tell in which order the origin changed. A Set that another
-// one overlaps therefore may invalidate and store nothing, so that the next Get loads what is true; it
+// Where Sets and Removes of a key overlap in time, or a RemoveTag of one of e.Tags, nobody can tell in which order the origin changed. A
+// Set that another one overlaps therefore may invalidate and store nothing, so that the next Get loads what is true; it
 // returns nil all the same. One that did not reach every instance counts as under way until its time is up, at most 5 s.
 //
 // If e's TTL is negative, e is too large to be kept, or the owner does not run this Version of the cache, Set is Remove. With an *UnreachedError it
@@ -87,15 +115,16 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 		e.Value, _ = any(bytes.Clone(b)).(V)
 	}
 	c.count.sets.Add(1)
-	it, err := c.newItem(e, nil, memory.Never, how{})
+	since := c.store.TagSeq()
+	it, err := c.newItem(string(key), e, nil, memory.Never, how{})
 	if err != nil {
 		return err
 	}
-	it.Loaded = false
+	it.Loaded, it.Given = false, true
 	owner := c.owner(string(key))
-	f := c.newFence(ctx, []string{string(key)})
+	f := c.newFence(ctx, Invalidation{Keys: []string{string(key)}})
 	if owner == nil && !f.hasOthers() {
-		c.store.Put(string(key), it)
+		c.store.Put(string(key), it, since)
 		return nil
 	}
 	var encoded []byte
@@ -106,11 +135,14 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 	}
 	err = f.raise()
 	switch {
+	case (c.store.Invalid(it, since) || c.store.TagsHeld(it.Tags)) && !mutant.On(mutant.StoresAcrossTags):
 	case owner == nil:
-		c.store.PutFenced(string(key), f.id, it)
-	case !f.reached(owner), !c.store.IsSole(string(key), f.id):
+		c.store.PutFenced(string(key), f.ID, it)
+	case !f.reached(owner), !c.store.IsSole(string(key), f.ID):
 	default:
-		if serr := f.store(owner, encoded, c.remaining(it)); serr != nil {
+		a := c.remaining(it)
+		a.Value, a.Tags = encoded, e.Tags
+		if serr := f.store(owner, &a); serr != nil {
 			err = joinUnreached([]error{err, unreached(owner, serr)})
 		}
 	}
@@ -119,18 +151,18 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 
 // A raised fence is one invalidation in the fleet, from its call until its release.
 type raised[K ~string, V any] struct {
-	c      *Cache[K, V]
-	ctx    context.Context
-	id     uint64
-	keys   []string // nil: all
-	peers  []Peer   // that were asked to raise it, in the order in which they became known
-	fenced []bool   // by index in peers: it has raised the fence
+	c   *Cache[K, V]
+	ctx context.Context
+	Invalidation
+	peers  []Peer // that were asked to raise it, in the order in which they became known
+	fenced []bool // by index in peers: it has raised the fence
 	failed map[Peer]error
 	gone   []string // addresses of those that left the view, and were not reached
 }
 
-func (c *Cache[K, V]) newFence(ctx context.Context, keys []string) *raised[K, V] {
-	return &raised[K, V]{c: c, ctx: ctx, id: rand.Uint64() | 1, keys: keys}
+func (c *Cache[K, V]) newFence(ctx context.Context, what Invalidation) *raised[K, V] {
+	what.ID = rand.Uint64() | 1
+	return &raised[K, V]{c: c, ctx: ctx, Invalidation: what}
 }
 
 // raise fences this instance, then all others that it knows at the same time, and then those that these know. It returns
@@ -139,7 +171,8 @@ func (f *raised[K, V]) raise() error {
 	ctx, cancel := f.bounded()
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	req := &FenceRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil, Hold: time.Until(deadline)}
+	req := f.request(f.c.cfg.Name)
+	req.Hold = time.Until(deadline)
 	held := f.hasOthers()
 	own := *req
 	if !held {
@@ -175,7 +208,7 @@ func (f *raised[K, V]) learn() bool {
 	}
 	before := len(f.peers)
 	for _, p := range f.c.cfg.Peers.Others() {
-		if mutant.On(mutant.FencesOwnerOnly) && (len(f.keys) == 0 || p != f.c.owner(f.keys[0])) {
+		if mutant.On(mutant.FencesOwnerOnly) && (len(f.Keys) == 0 || p != f.c.owner(f.Keys[0])) {
 			continue
 		}
 		if !slices.Contains(f.peers[:before], p) {
@@ -226,7 +259,7 @@ func (f *raised[K, V]) outcome() error {
 		return nil
 	}
 	for p := range f.failed {
-		f.c.owe(p, Invalidation{ID: f.id, Keys: f.keys, All: f.keys == nil})
+		f.c.owe(p, f.Invalidation)
 	}
 	return e
 }
@@ -249,12 +282,12 @@ func (f *raised[K, V]) bounded() (context.Context, context.CancelFunc) {
 func (f *raised[K, V]) reached(p Peer) bool { return f.failed[p] == nil }
 
 // store stores the value of the fence's one key with its owner.
-func (f *raised[K, V]) store(owner Peer, value []byte, a Answer) error {
+func (f *raised[K, V]) store(owner Peer, a *Answer) error {
 	ctx, cancel := f.bounded()
 	defer cancel()
 	err := owner.Store(ctx, &StoreRequest{
-		Cache: f.c.cfg.Name, Version: f.c.cfg.Version, Key: f.keys[0], Fence: f.id,
-		Value: value, TTL: a.TTL, Stale: a.Stale, Size: a.Size,
+		Cache: f.c.cfg.Name, Version: f.c.cfg.Version, Key: f.Keys[0], Fence: f.ID,
+		Value: a.Value, TTL: a.TTL, Stale: a.Stale, Size: a.Size, Tags: a.Tags,
 	})
 	if errors.Is(err, ErrUnknownCache) || errors.Is(err, ErrVersionMismatch) {
 		return nil // it cannot keep the value, and has no older one that this Version would see
@@ -276,8 +309,9 @@ func (f *raised[K, V]) release() error {
 	}
 	gone := f.failed
 	f.failed = nil
-	req := &ReleaseRequest{Cache: f.c.cfg.Name, ID: f.id, Keys: f.keys, All: f.keys == nil, Gone: f.gone}
-	again := &FenceRequest{Cache: req.Cache, ID: f.id, Keys: f.keys, All: req.All, Gone: f.gone}
+	req := &ReleaseRequest{Cache: f.c.cfg.Name, ID: f.ID, Keys: f.Keys, Tags: f.Tags, All: f.All, Gone: f.gone}
+	again := f.request(req.Cache)
+	again.Gone = f.gone
 	if errors.Is(f.c.release(req), errStillMember) { // a moment ago
 		f.failed = gone
 		return f.outcome()
@@ -299,6 +333,11 @@ func (f *raised[K, V]) release() error {
 // isNilOrUnknown reports whether an instance did what it was asked for, or has no need to.
 func isNilOrUnknown(err error) bool { return err == nil || errors.Is(err, ErrUnknownCache) }
 
+// request returns the FenceRequest, without a hold, that tells an instance of i.
+func (i *Invalidation) request(name string) *FenceRequest {
+	return &FenceRequest{Cache: name, ID: i.ID, Keys: i.Keys, Tags: i.Tags, All: i.All}
+}
+
 // fence does what a FenceRequest asks for, on this instance.
 func (c *Cache[K, V]) fence(req *FenceRequest) { c.fenceBy(req, c.store.Fence) }
 
@@ -309,11 +348,14 @@ func (c *Cache[K, V]) fenceBy(req *FenceRequest, fenceKeys func(id uint64, until
 	if c.journal != nil {
 		c.journal.raise(req, now, until) // first: who says hello from now on hears of it here
 	}
-	if req.All {
+	switch {
+	case req.All:
 		c.store.FenceAll(req.ID, until)
-		return
+	case len(req.Tags) > 0:
+		c.store.FenceTags(req.ID, until, req.Tags...)
+	default:
+		fenceKeys(req.ID, until, req.Keys...)
 	}
-	fenceKeys(req.ID, until, req.Keys...)
 }
 
 var (
@@ -341,9 +383,12 @@ func (c *Cache[K, V]) release(req *ReleaseRequest) error {
 		c.journal.release(req.ID)
 	}
 	var held bool
-	if req.All {
+	switch {
+	case req.All:
 		held = c.store.ReleaseAll(req.ID)
-	} else {
+	case len(req.Tags) > 0:
+		held = c.store.ReleaseTags(req.ID, req.Tags...)
+	default:
 		held = c.store.Release(req.ID, req.Keys...)
 	}
 	if !held {

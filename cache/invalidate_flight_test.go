@@ -21,6 +21,7 @@ var invalidations = []struct {
 	{"Remove", func(ctx context.Context, c *stringCache) error { return c.Remove(ctx, "k") }, "k#2"},
 	{"Remove of many", func(ctx context.Context, c *stringCache) error { return c.Remove(ctx, "a", "k", "z") }, "k#2"},
 	{"Clear", func(ctx context.Context, c *stringCache) error { return c.Clear(ctx) }, "k#2"},
+	{"RemoveTag", func(ctx context.Context, c *stringCache) error { return c.RemoveTag(ctx, "tag of k", "tag of z") }, "k#2"},
 	{"Set", func(ctx context.Context, c *stringCache) error {
 		return c.Set(ctx, "k", cache.Entry[string]{Value: "set"})
 	}, "set"},
@@ -32,7 +33,7 @@ var invalidations = []struct {
 func TestG4InvalidationOfWhatIsInMemoryOneInstance(t *testing.T) {
 	for _, tt := range invalidations {
 		t.Run(tt.name, func(t *testing.T) {
-			var o source
+			o := source{tags: true}
 			c := open(t, stringConfig{Load: o.load})
 			wantGet(t, c, "k", "k#1")
 			wantGet(t, c, "other", "other#1")
@@ -62,7 +63,7 @@ func TestG4InvalidationOfALoadInFlightOneInstance(t *testing.T) {
 			for _, many := range []bool{false, true} {
 				t.Run(fmt.Sprint(tt.name, " against ", name, ", LoadMany: ", many), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						o := source{took: 2 * time.Second}
+						o := source{took: 2 * time.Second, tags: true}
 						cfg := stringConfig{Load: o.load}
 						if many {
 							cfg.LoadMany = o.loadMany
@@ -136,7 +137,7 @@ func TestG4InvalidationOfARefreshInFlightOneInstance(t *testing.T) {
 	for _, tt := range invalidations {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var o source
+				o := source{tags: true}
 				c := open(t, stringConfig{Load: o.load, TTL: time.Second, Stale: time.Hour})
 				wantGet(t, c, "k", "k#1")
 				time.Sleep(time.Second)

@@ -247,7 +247,7 @@ func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
 	for _, i := range r.Missed {
 		if !c.journal.knows(i.ID) {
 			c.count.missed.Add(1)
-			c.fence(&FenceRequest{ID: i.ID, Keys: i.Keys, All: i.All})
+			c.fence(i.request(c.cfg.Name))
 			c.journal.late(i, c.store.Now())
 		}
 	}
@@ -289,7 +289,7 @@ func (c *Cache[K, V]) pay(p Peer) bool {
 	var wg sync.WaitGroup
 	for _, i := range owed {
 		wg.Go(func() {
-			err := p.Fence(ctx, &FenceRequest{Cache: c.cfg.Name, ID: i.ID, Keys: i.Keys, All: i.All})
+			err := p.Fence(ctx, i.request(c.cfg.Name))
 			if err == nil || errors.Is(err, ErrUnknownCache) {
 				m.paid(p, i.ID)
 			}

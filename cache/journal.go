@@ -74,15 +74,17 @@ func (j *journal) cost() int64 { return 2 * int64(j.limit) }
 
 func (i *Invalidation) bytes() int {
 	n := notedBytes
-	for _, k := range i.Keys {
-		n += len(k) + notedBytes
+	for _, names := range [][]string{i.Keys, i.Tags} {
+		for _, name := range names {
+			n += len(name) + notedBytes
+		}
 	}
 	return n
 }
 
 // raise notes a fence.
 func (j *journal) raise(req *FenceRequest, now, until memory.Instant) {
-	i := Invalidation{ID: req.ID, Keys: req.Keys, All: req.All}
+	i := Invalidation{ID: req.ID, Keys: req.Keys, Tags: req.Tags, All: req.All}
 	n := i.bytes()
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -143,8 +145,28 @@ func (j *journal) doubts(key string, now memory.Instant) bool {
 		return true
 	}
 	for _, h := range j.open {
-		if h.doubt > now && (len(h.Keys) == 0 || slices.Contains(h.Keys, key)) {
+		if h.doubt > now && (h.All || slices.Contains(h.Keys, key)) {
 			return true
+		}
+	}
+	return false
+}
+
+// doubtsTags is doubts for what has tags.
+func (j *journal) doubtsTags(tags memory.Tags, now memory.Instant) bool {
+	if tags == "" {
+		return false
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, h := range j.open {
+		if h.doubt <= now || len(h.Tags) == 0 {
+			continue
+		}
+		for tag := range tags.All() {
+			if slices.Contains(h.Tags, tag) {
+				return true
+			}
 		}
 	}
 	return false
@@ -207,7 +229,7 @@ func (j *journal) tell(req *HelloRequest, now memory.Instant) *HelloReply {
 	if req.Brief {
 		return r
 	}
-	for id, h := range j.open {
+	for _, h := range j.open {
 		until := h.until
 		if until <= now {
 			if req.Life != 0 || h.doubt <= now {
@@ -215,7 +237,9 @@ func (j *journal) tell(req *HelloRequest, now memory.Instant) *HelloReply {
 			}
 			until = h.doubt // one that had nothing then is kept from taking from others what is old
 		}
-		r.Holds = append(r.Holds, FenceRequest{Cache: req.Cache, ID: id, Keys: h.Keys, All: h.All, Hold: time.Duration(until - now)})
+		hold := h.request(req.Cache)
+		hold.Hold = time.Duration(until - now)
+		r.Holds = append(r.Holds, *hold)
 	}
 	all := j.all
 	if req.Life == 0 {

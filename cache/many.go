@@ -137,8 +137,8 @@ func (c *Cache[K, V]) findMany(ctx context.Context, missing []missed, r *results
 		for g.waited < len(g.flights) {
 			f := g.flights[g.waited]
 			g.waited++
-			it, err := f.Wait(ctx)
-			if err == singleflight.ErrAbandoned { // it was on its way out when we joined
+			it, err := c.wait(ctx, f, g.since)
+			if err == singleflight.ErrAbandoned { // it was on its way out when we joined, or too old for us
 				again = append(again, missed{key: f.Key})
 				continue
 			}
@@ -156,6 +156,7 @@ func (c *Cache[K, V]) findMany(ctx context.Context, missing []missed, r *results
 type group[V any] struct {
 	owner   Peer
 	keys    []string
+	since   memory.Seq
 	run     singleflight.Run // of the flights that it starts
 	flights []*flight[V]     // that it waits for
 	waited  int              // of flights
@@ -167,6 +168,7 @@ type group[V any] struct {
 func (c *Cache[K, V]) beginGroup(ctx context.Context, g *group[V], r *results[K, V]) {
 	g.run.Init(ctx)
 	now := c.store.Now()
+	g.since = c.store.TagSeqAt(now)
 	g.walk = c.newWalk(now, nil, how{})
 	slab := make([]flight[V], len(g.keys))
 	lists := make([]*flight[V], 2*len(g.keys))

@@ -27,6 +27,9 @@ func (c *Cache[K, V]) late(a *call[V], ans *Answer) bool {
 func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, sent memory.Instant) (*item[V], error) {
 	it := f.Item()
 	it.Mirror, it.Peer, it.Loaded, it.Size = true, peer, a.Loaded, a.Size
+	if !mutant.On(mutant.UntaggedMirrors) {
+		it.Tags = memory.PackTags(a.Tags)
+	}
 	switch a.Status {
 	case StatusOK:
 		if err := c.decode(it, a); err != nil {

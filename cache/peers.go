@@ -168,11 +168,13 @@ type FenceRequest struct {
 	Cache string
 	// ID identifies the fence among all others that are raised at about the same time.
 	ID uint64
-	// Keys are the keys to invalidate. All stands for every key of the cache; Keys is empty then.
+	// Keys are the keys to invalidate, or Tags the tags of what is to be invalidated, or All stands for every key of
+	// the cache: one of the three.
 	Keys []string
+	Tags []string
 	All  bool
 	// Hold is how long, from its receipt, the receiver neither stores nor shares what
-	// it gets of these keys from other instances.
+	// it gets of these keys, or with these tags, from other instances.
 	Hold time.Duration
 	// Gone is as in a ReleaseRequest. If the receiver cannot forget one of them it raises the fence, and the request
 	// fails.
@@ -184,6 +186,7 @@ type ReleaseRequest struct {
 	Cache string
 	ID    uint64
 	Keys  []string
+	Tags  []string
 	All   bool
 	// Gone are addresses of instances that left the sender's view and could not be reached. The receiver forgets
 	// them, see Peers, before it ends the hold; if it cannot, the request fails.
@@ -258,6 +261,7 @@ type HelloReply struct {
 type Invalidation struct {
 	ID   uint64 // of the fence
 	Keys []string
+	Tags []string
 	All  bool
 }
 
@@ -274,6 +278,8 @@ type StoreRequest struct {
 	TTL, Stale time.Duration
 	// Size is the size of the value as the sender accounts for it, 0 for the receiver's Config.SizeOf.
 	Size int64
+	// Tags are the value's, MaxTagBytes at most.
+	Tags []string
 }
 
 // An Answer is what an instance says of one key.
@@ -292,6 +298,8 @@ type Answer struct {
 	TTL time.Duration
 	// Stale is how much longer than TTL it may be served while it is refreshed.
 	Stale time.Duration
+	// Tags are the value's, MaxTagBytes at most.
+	Tags []string
 	// Loaded says that the answer was loaded for this request, and not found in memory.
 	Loaded bool
 	// Message is the text of the error that Status stands for.

@@ -139,7 +139,7 @@ func (r responder[K, V]) Store(_ context.Context, req *StoreRequest) error {
 	if err := r.checkVersion(req.Version); err != nil {
 		return err
 	}
-	it := &item[V]{Size: req.Size}
+	it := &item[V]{Size: req.Size, Tags: memory.PackTags(req.Tags), Given: true}
 	if err := c.decode(it, &Answer{Value: req.Value, TTL: req.TTL}); err != nil {
 		return &DecodeError{Key: req.Key, Err: err}
 	}
@@ -174,7 +174,7 @@ func (c *Cache[K, V]) answer(key string, it *item[V], loaded bool) Answer {
 		return Answer{Status: StatusEncodeFailed, Message: (&EncodeError{Key: key, Err: err}).Error()}
 	}
 	a := c.remaining(it)
-	a.Value, a.Size, a.Loaded = value, it.Size, loaded
+	a.Value, a.Size, a.Tags, a.Loaded = value, it.Size, it.Tags.List(), loaded
 	return a
 }
 

@@ -168,7 +168,7 @@ func (c *Cache[K, V]) copySome(s *copySource, then memory.Instant) (bytes int, m
 	sent, asked, answered := c.store.Now(), len(flights), false
 	rest := c.peekEach(ctx, s.peer, flights, func(f *flight[V], a *Answer) bool {
 		answered = true
-		it := c.handedOver(s.peer, a, sent)
+		it := c.handedOver(s.peer, f, a, sent)
 		if it == nil {
 			return false
 		}

@@ -39,9 +39,10 @@ type Stats struct {
 	Served     uint64 // asked for
 	ServedHits uint64 // of these, answered from memory
 
-	Sets, Removes, Clears uint64 // by this instance's callers; Removes in keys
-	Missed                uint64 // invalidations that this instance heard of afterwards, since it could not be reached
-	Gaps                  uint64 // how often it dropped everything, since nobody knew any more what it had missed
+	// By this instance's callers; Removes in keys, and RemovedTags in tags.
+	Sets, Removes, RemovedTags, Clears uint64
+	Missed                             uint64 // invalidations that this instance heard of afterwards, since it could not be reached
+	Gaps                               uint64 // how often it dropped everything, since nobody knew any more what it had missed
 
 	Evictions uint64 // values that made room for others
 	Expired   uint64 // values that were dropped because their time was over
@@ -67,7 +68,8 @@ type counters struct {
 	takeovers, lastResorts, served, servedHits      atomic.Uint64
 	peeks, peekHits, pulled, promoted               atomic.Uint64
 	hedges, hedgesWon                               atomic.Uint64
-	sets, removes, clears, missed, gaps             atomic.Uint64
+	sets, removes, removedTags, clears              atomic.Uint64
+	missed, gaps                                    atomic.Uint64
 }
 
 // Stats returns the cache's figures. They are read one after the other while the cache is in use.
@@ -84,7 +86,7 @@ func (c *Cache[K, V]) Stats() Stats {
 		Hedges: n.hedges.Load(), HedgesWon: n.hedgesWon.Load(),
 		Peeks: n.peeks.Load(), PeekHits: n.peekHits.Load(), Pulled: n.pulled.Load(), Promoted: n.promoted.Load(), Missed: n.missed.Load(), Gaps: n.gaps.Load(),
 		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
-		Sets: n.sets.Load(), Removes: n.removes.Load(), Clears: n.clears.Load(),
+		Sets: n.sets.Load(), Removes: n.removes.Load(), RemovedTags: n.removedTags.Load(), Clears: n.clears.Load(),
 		Evictions: u.Evictions, Expired: u.Expired, Rejected: u.Rejected,
 		Entries: u.Entries, Bytes: u.Bytes, MirrorBytes: u.MirrorBytes, CopyBytes: u.CopyBytes, Copies: u.Copies,
 		MaxBytes: c.cfg.MaxBytes, Flights: u.Flights, Waiting: int(c.waiting.Load()), Joining: c.store.Isolated(),

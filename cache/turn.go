@@ -3,6 +3,10 @@ package cache
 import (
 	"context"
 	"fmt"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
+	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
 // maxWaiting bounds the loads that wait for their turn. Each of them has a goroutine and a timer, and an instance that asks
@@ -46,9 +50,14 @@ func (c *Cache[K, V]) takeTurn(ctx context.Context, flights []*flight[V]) error 
 	return c.overloaded(flights[0].Key)
 }
 
-// wait waits for f on ctx. Who leaves at a deadline before the load has had its turn is told so.
-func (c *Cache[K, V]) wait(ctx context.Context, f *flight[V]) (*item[V], error) {
+// wait waits for f on ctx. Who leaves at a deadline before the load has had its turn is told so. A caller who came at since, and joined
+// what was begun before, does not get what has a tag that was invalidated in between: as from a flight that was on its way out, the
+// error is singleflight.ErrAbandoned, and the caller comes again.
+func (c *Cache[K, V]) wait(ctx context.Context, f *flight[V], since memory.Seq) (*item[V], error) {
 	it, err := f.Wait(ctx)
+	if err == nil && f.Seq() < since && !mutant.On(mutant.JoinsAcrossTags) && c.store.Invalid(it, f.Seq()) {
+		return nil, singleflight.ErrAbandoned
+	}
 	if err == context.DeadlineExceeded && f.Queued() {
 		err = c.overloaded(f.Key)
 	}

@@ -3,8 +3,11 @@ package peers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
 )
 
 // An instance that drains hands over what it holds, and then nobody needs it: the others load nothing anew.
@@ -106,5 +109,38 @@ func TestOthersWithoutMembers(t *testing.T) {
 	time.Sleep(time.Millisecond)
 	if others := a.Others(); len(others) != 0 {
 		t.Errorf("after the window it has the others %v", others)
+	}
+}
+
+// One that left, and was forgotten since it could not be reached, stays forgotten whatever it asks in the same life.
+func TestForgottenStaysForgotten(t *testing.T) {
+	a, b, c := newNode(t, nil), newNode(t, nil), newNode(t, nil)
+	for _, members := range [][]Member{{{URL: b.Self()}, {URL: c.Self()}}, {{URL: b.Self()}}} {
+		a.hear(c.Self(), c.instance)
+		if err := a.Set(members...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := a.registry[c.Self()]
+	if !a.Forget([]string{c.Self()}) {
+		t.Fatal("it is not forgotten")
+	}
+	a.hear(c.Self(), c.instance)
+	if len(a.Others()) != 1 || !a.Left(left) || slices.ContainsFunc(a.known(0), func(k wire.Known) bool { return k.URL == c.Self() }) {
+		t.Error("one that was forgotten is known again since it asks for something")
+	}
+	a.learn([]wire.Known{{URL: c.Self(), For: time.Minute, As: wire.KnownLeft}})
+	if len(a.Others()) != 1 {
+		t.Error("it is known again since others have not forgotten it")
+	}
+	view := a.view.Load()
+	a.learn([]wire.Known{{URL: c.Self(), For: time.Minute}})
+	if len(a.Others()) != 2 {
+		t.Error("it is a member elsewhere, and not known")
+	}
+	a.view.Store(view)
+	a.hear(c.Self(), newInstanceID())
+	if len(a.Others()) != 2 || a.Left(a.registry[c.Self()]) {
+		t.Error("its next life is not known")
 	}
 }

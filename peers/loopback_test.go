@@ -33,7 +33,7 @@ func newLoopback(t *testing.T, n int, upgraded bool, load func(ctx context.Conte
 	t.Helper()
 	l := &loopback{nodes: newNodes(t, n, quick)}
 	for _, node := range l.nodes {
-		node.upgrades.Store(upgraded) // before anybody calls
+		node.upgrades.Store(upgraded) // before anybody asks it
 	}
 	for _, node := range l.nodes {
 		c, err := cache.New(cache.Config[string, string]{

@@ -30,7 +30,7 @@ type view struct {
 	byRank   []cache.Peer          // by the table's indexes; nil for this instance
 	peers    map[string]*peer      // members
 	former   []formerView          // the latest first
-	met      map[string]stranger   // those that are known and no members, by URL
+	met      map[string]stranger   // those that are known, or were forgotten, and no members, by URL
 	others   []cache.Peer          // members, and those that were met
 	digest   uint64                // stands for others and this instance
 	away     map[string]instanceID // members that said that they leave, by URL
@@ -50,6 +50,7 @@ type formerView struct {
 type stranger struct {
 	until    time.Duration // by the Pool's clock
 	left     bool          // it was a member: if it cannot be reached, it is gone
+	gone     bool          // it left and was forgotten: kept so that what it still asks does not make it known again
 	heard    bool          // it has asked this instance something since
 	instance instanceID    // that left; zero if it is not known
 }
@@ -111,8 +112,10 @@ func (p *Pool) newView(table *ring.Table, former []formerView, met map[string]st
 	for url, s := range met {
 		if v.peers[url] == nil && s.until > p.now() {
 			v.met[url] = s
-			v.others = append(v.others, p.peerAt(url))
 			sooner(s.until)
+			if !s.gone {
+				v.others = append(v.others, p.peerAt(url))
+			}
 		}
 	}
 	for _, f := range former {
@@ -220,7 +223,7 @@ func (p *Pool) meet(v *view, k wire.Known) (s stranger, changed bool) {
 	until := p.now() + min(k.For, p.viewWindow)
 	s, met := v.met[k.URL]
 	switch {
-	case !met:
+	case !met, s.gone && k.As != wire.KnownLeft:
 		return stranger{until: until, left: k.As == wire.KnownLeft}, true
 	case s.left && k.As != wire.KnownCame: // who has it as a member has not heard yet, or will refuse to forget it
 		return s, false
@@ -280,6 +283,9 @@ func (p *Pool) known(digest uint64) []wire.Known {
 		known = append(known, wire.Known{URL: url, For: p.viewWindow})
 	}
 	for url, s := range v.met {
+		if s.gone {
+			continue
+		}
 		as := wire.KnownCame
 		if s.left {
 			as = wire.KnownLeft
@@ -427,6 +433,14 @@ func (p *Pool) Forget(addrs []string) bool {
 		return false
 	}
 	met := maps.Clone(v.met)
+	for _, addr := range addrs {
+		if s, ok := met[addr]; ok && s.left {
+			s.gone = true
+			met[addr] = s
+		} else {
+			delete(met, addr)
+		}
+	}
 	former := slices.Clone(v.former)
 	for i, f := range former {
 		gone := maps.Clone(f.gone)
@@ -435,7 +449,6 @@ func (p *Pool) Forget(addrs []string) bool {
 		}
 		for _, addr := range addrs {
 			gone[addr] = true
-			delete(met, addr)
 		}
 		former[i].gone = gone
 	}

@@ -4,7 +4,8 @@
 //	webcache -listen :8080 -origin http://10.0.0.9 -self http://10.0.0.1:8080 \
 //		-peers http://10.0.0.1:8080,http://10.0.0.2:8080 -secret-file secret -admin :9090
 //
-// In place of -peers, -peers-file or -peers-dns keep the list of instances current.
+// In place of -peers, -peers-file or -peers-dns keep the list of instances current; the program in the folder cluster, which is a module of
+// its own, is this one with gossip and Kubernetes besides.
 //
 // See it at work, three processes and an origin on this machine:
 //
@@ -16,59 +17,11 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/seed-0f2aaebe/fleetcache/example/webcache/internal/app"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-}
-
-// run is main, and returns the exit code.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	opts, err := parseFlags(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		usage(stdout)
-		return 0
-	case err != nil:
-		fmt.Fprintf(stderr, "webcache: %v\n", err)
-		return 2
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // the next signal has its usual effect
-
-	if opts.demo {
-		err = runDemo(ctx, opts, stdout, stderr)
-	} else {
-		if opts.withStdin {
-			ctx = untilEOF(ctx, stdin)
-		}
-		err = runService(ctx, opts, stderr)
-	}
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintf(stderr, "webcache: %v\n", err)
-	if errors.As(err, &usageError{}) {
-		return 2
-	}
-	return 1
-}
-
-// untilEOF returns ctx such that it also ends when r does.
-func untilEOF(ctx context.Context, r io.Reader) context.Context {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() { // until then, which may be never
-		defer cancel()
-		io.Copy(io.Discard, r)
-	}()
-	return ctx
+	os.Exit(app.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

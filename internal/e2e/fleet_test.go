@@ -1,21 +1,23 @@
-//go:build e2e && linux
+//go:build linux
 
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/processtest"
 )
 
 // A fleet is instances that find each other by a file.
@@ -24,6 +26,7 @@ type fleet struct {
 	origin  *origin
 	dir     string // with the files of members and of the secret
 	members []string
+	started []*instance
 }
 
 // An instance is one process. Another one that takes its place is another instance.
@@ -32,30 +35,12 @@ type instance struct {
 	url, admin string
 	client     *http.Client
 	cmd        *exec.Cmd
-	log        *logs
+	log        *processtest.Output
 	gone       chan struct{} // closed when the process has ended
 	hurt       atomic.Int64  // how often it was stopped or killed: what it is asked meanwhile may fail
 }
 
 func (in *instance) String() string { return strings.TrimPrefix(in.url, "http://") }
-
-// logs is what a process writes.
-type logs struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 func newFleet(t *testing.T, o *origin) *fleet {
 	t.Helper()
@@ -95,7 +80,7 @@ func url(i, port int) string { return fmt.Sprintf("http://%s:%d", addr(i), port)
 // start starts a process at the i-th address.
 func (f *fleet) start(i, port int) *instance {
 	f.t.Helper()
-	in := &instance{index: i, url: url(i, port), admin: url(i, port+1000), log: &logs{}, gone: make(chan struct{})}
+	in := &instance{index: i, url: url(i, port), admin: url(i, port+1000), log: new(processtest.Output), gone: make(chan struct{})}
 	in.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: requestTime}
 	in.cmd = exec.Command(filepath.Join(os.Getenv(inside), "webcache"),
 		"-listen", strings.TrimPrefix(in.url, "http://"), "-self", in.url, "-admin", strings.TrimPrefix(in.admin, "http://"),
@@ -105,6 +90,7 @@ func (f *fleet) start(i, port int) *instance {
 	if err := in.cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
+	f.started = append(f.started, in)
 	go func() {
 		in.cmd.Wait()
 		close(in.gone)
@@ -182,6 +168,23 @@ func (f *fleet) unready(in *instance) string {
 		}
 	}
 	return ""
+}
+
+// isDown is what an instance logs when it takes another one, which was up, for dead.
+var isDown = regexp.MustCompile(`level=WARN msg="peers: peer is down".* peer=(\S+) `)
+
+// suspected returns how often members, but for some, were taken for dead so far. Where that was wrong, since this machine had more to do than to answer
+// in time, nothing is promised of the number of loads.
+func (f *fleet) suspected(but ...*instance) (n int) {
+	for _, in := range f.started {
+		for _, m := range isDown.FindAllStringSubmatch(in.log.String(), -1) {
+			isOne := func(in *instance) bool { return strings.HasPrefix(m[1], in.url+"/") }
+			if !slices.ContainsFunc(but, isOne) && slices.ContainsFunc(f.members, func(url string) bool { return strings.HasPrefix(m[1], url+"/") }) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (in *instance) status(path string) (int, error) {

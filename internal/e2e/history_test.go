@@ -1,4 +1,4 @@
-//go:build e2e && linux
+//go:build linux
 
 package e2e
 
@@ -24,7 +24,7 @@ import (
 //
 // An instance that was killed or is stopped is a side of its own.
 const (
-	requestTime = 10 * time.Second
+	requestTime = 20 * time.Second
 	settleTime  = 60 * time.Second
 )
 

@@ -1,4 +1,4 @@
-//go:build e2e && linux
+//go:build linux
 
 package e2e
 
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"syscall"
 )
 
 const instanceCount = 5
@@ -30,6 +31,18 @@ func makeNetwork() error {
 		if out, err := exec.Command("ip", strings.Fields(s)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %s: %w: %s", s, err, out)
 		}
+	}
+	// What else the tests need of it is tried out.
+	if err := drop([]string{addr(0)}, []string{addr(1)}); err != nil {
+		return err
+	}
+	if err := dropNothing(); err != nil {
+		return err
+	}
+	cmd := exec.Command("true")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid(0), Gid: uid(0)}}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("a process of another user: %w", err)
 	}
 	return nil
 }

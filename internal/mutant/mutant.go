@@ -30,6 +30,10 @@ const (
 	HedgesInDoubt             // a hedge asks another one for that
 	StoresHedges              // what a hedge brings is kept, without a lease of the owner's
 	TellsTakeoverFirst        // who took over tells the owner so before it has heard what it missed
+	JoinsAcrossTags           // Gets that begin after a fence of tags take what is loading
+	NoTagHold                 // what comes from others while a tag is being invalidated is stored, and joined by others
+	UntaggedMirrors           // what comes from others has no tags
+	StoresAcrossTags          // a Set stores though an invalidation of its tags overlapped it
 	last
 )
 
@@ -46,5 +50,5 @@ func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
 		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
 		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "TakesFromForgotten", "HedgesInDoubt", "StoresHedges",
-		"TellsTakeoverFirst"}[m]
+		"TellsTakeoverFirst", "JoinsAcrossTags", "NoTagHold", "UntaggedMirrors", "StoresAcrossTags"}[m]
 }

@@ -8,6 +8,8 @@ import (
 	"iter"
 	"os"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/source"
 )
 
 const (
@@ -58,7 +60,7 @@ func NewFile(cfg FileConfig) (*File, error) {
 // Members implements Source. It may be called concurrently.
 func (f *File) Members(ctx context.Context) iter.Seq2[[]Member, error] {
 	return func(yield func([]Member, error) bool) {
-		told := news{yield: yield}
+		told := source.Teller[Member]{Yield: yield}
 		now, ok := f.read(), ctx.Err() == nil
 		for ok && f.judge(now, &told) {
 			now, ok = f.next(ctx, now)
@@ -70,13 +72,13 @@ func (f *File) Members(ctx context.Context) iter.Seq2[[]Member, error] {
 func (f *File) next(ctx context.Context, last reading) (reading, bool) {
 	now := last
 	for now == last {
-		if !wait(ctx, f.cfg.Interval) {
+		if !source.Wait(ctx, f.cfg.Interval) {
 			return now, false
 		}
 		now = f.read()
 	}
 	for {
-		if !wait(ctx, fileSettles) {
+		if !source.Wait(ctx, fileSettles) {
 			return now, false
 		}
 		again := f.read()
@@ -99,15 +101,15 @@ func (f *File) read() reading {
 }
 
 // judge tells what r means, and reports whether the receiver wants more.
-func (f *File) judge(r reading, told *news) bool {
+func (f *File) judge(r reading, told *source.Teller[Member]) bool {
 	if r.wrong != "" {
-		return told.fail(r.wrong, errors.New("discover: "+r.wrong))
+		return told.Tell(nil, r.wrong, errors.New("discover: "+r.wrong))
 	}
 	members, err := Parse(r.text)
 	if err != nil {
-		return told.fail(err.Error(), fmt.Errorf("discover: %s: %w", f.cfg.Path, err))
+		return told.Tell(nil, err.Error(), fmt.Errorf("discover: %s: %w", f.cfg.Path, err))
 	}
-	return told.list(members)
+	return told.Tell(members, "", nil)
 }
 
 func readFile(path string) (string, error) {

@@ -5,38 +5,36 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/peers/internal/address"
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/source"
 )
 
 // Members implements Source. It may be called concurrently.
 func (d *DNS) Members(ctx context.Context) iter.Seq2[[]Member, error] {
 	return func(yield func([]Member, error) bool) {
-		told := news{yield: yield}
+		told := source.Teller[Member]{Yield: yield}
 		retry := min(dnsFirstRetry, d.cfg.Interval)
 		for {
 			members, err := d.lookup(ctx)
 			if ctx.Err() != nil {
 				return // which may be why it failed
 			}
-			var more bool
+			kind := ""
 			if err != nil {
-				more = told.fail(failureOf(err), fmt.Errorf("discover: %w", err))
-			} else {
-				more = told.list(members)
+				members, kind, err = nil, failureOf(err), fmt.Errorf("discover: %w", err)
 			}
+			more := told.Tell(members, kind, err)
 			pause := d.cfg.Interval
-			if told.last == nil {
+			if !told.Known() {
 				pause, retry = retry, min(2*retry, d.cfg.Interval)
 			}
-			if !more || !wait(ctx, jittered(pause)) {
+			if !more || !source.Wait(ctx, source.Jittered(pause)) {
 				return
 			}
 		}
@@ -64,9 +62,6 @@ func heeding(r *net.Resolver) *net.Resolver {
 		},
 	}
 }
-
-// jittered returns d, up to a quarter shorter or longer.
-func jittered(d time.Duration) time.Duration { return d - d/4 + rand.N(d/2+1) }
 
 // failureOf returns what kind of failure err is. Its text would not do: it has the number of the port that was asked from.
 func failureOf(err error) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -52,46 +51,6 @@ func (s Static) Members(ctx context.Context) iter.Seq2[[]Member, error] {
 		if ctx.Err() == nil && yield(slices.Clone(s), nil) {
 			<-ctx.Done()
 		}
-	}
-}
-
-// A news tells the receiver of a Source what it has not been told yet.
-type news struct {
-	yield func([]Member, error) bool
-	last  []Member // by URL; nil: none was yielded yet
-	wrong string   // the kind of the error that was yielded since; "": none
-}
-
-// list yields the members, unless they are those of the last list and no error came since. It reports whether the receiver
-// wants more.
-func (n *news) list(members []Member) bool {
-	sorted := slices.SortedFunc(slices.Values(members), func(a, b Member) int { return strings.Compare(a.URL, b.URL) })
-	if n.wrong == "" && n.last != nil && slices.Equal(n.last, sorted) {
-		return true
-	}
-	n.last, n.wrong = sorted, ""
-	return n.yield(members, nil)
-}
-
-// fail yields an error, unless the last thing that was yielded is one of this kind, which is not empty. It reports whether the
-// receiver wants more.
-func (n *news) fail(kind string, err error) bool {
-	if n.wrong == kind {
-		return true
-	}
-	n.wrong = kind
-	return n.yield(nil, err)
-}
-
-// wait waits for d, and reports whether it did: it does not when ctx ends first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -2,7 +2,6 @@ package discover
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -83,39 +82,4 @@ func TestStatic(t *testing.T) {
 			t.Error("a list though the context is over")
 		}
 	})
-}
-
-// What is told: each list that is another one, and each kind of failure, once.
-func TestNews(t *testing.T) {
-	a, b := Member{URL: "a"}, Member{URL: "b"}
-	errOne, errTwo := errors.New("one"), errors.New("two")
-	for name, tt := range map[string]struct {
-		came []item
-		want []string
-	}{
-		"the same list":               {[]item{{[]Member{a, b}, nil}, {[]Member{a, b}, nil}}, []string{"a b"}},
-		"in another order":            {[]item{{[]Member{a, b}, nil}, {[]Member{b, a}, nil}}, []string{"a b"}},
-		"another list":                {[]item{{[]Member{a, b}, nil}, {[]Member{b}, nil}, {[]Member{a, b}, nil}}, []string{"a b", "b", "a b"}},
-		"another weight":              {[]item{{[]Member{a}, nil}, {[]Member{{URL: "a", Weight: 2}}, nil}}, []string{"a", "a"}},
-		"leaving":                     {[]item{{[]Member{a}, nil}, {[]Member{{URL: "a", Leaving: true}}, nil}}, []string{"a", "a"}},
-		"the same error":              {[]item{{nil, errOne}, {nil, errOne}, {nil, errTwo}, {nil, errOne}}, []string{"! one", "! two", "! one"}},
-		"an error that is over":       {[]item{{[]Member{a}, nil}, {nil, errOne}, {[]Member{a}, nil}, {[]Member{a}, nil}}, []string{"a", "! one", "a"}},
-		"an error that is over, thus": {[]item{{nil, errOne}, {[]Member{a}, nil}, {nil, errOne}}, []string{"! one", "a", "! one"}},
-	} {
-		var got []string
-		told := news{yield: func(m []Member, err error) bool {
-			got = append(got, item{m, err}.String())
-			return true
-		}}
-		for _, i := range tt.came {
-			if i.err != nil {
-				told.fail(i.err.Error(), i.err)
-			} else {
-				told.list(i.members)
-			}
-		}
-		if !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
-		}
-	}
 }

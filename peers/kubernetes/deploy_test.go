@@ -161,7 +161,10 @@ func TestManifestsFitTogether(t *testing.T) {
 	}
 	fleet := m.services["webcache-fleet"]
 	if fleet == nil || fleet.Spec.ClusterIP != corev1.ClusterIPNone || fleet.Spec.PublishNotReadyAddresses || len(m.services) != 2 {
-		t.Errorf("Services: %v", m.services)
+		t.Fatalf("Services: %v", m.services)
+	}
+	if by := flagsOf(*container)["peers-kubernetes-service"]; by != fleet.Name || len(fleet.Spec.Ports) != 1 {
+		t.Errorf("the instances are those of the Service %q, which has the ports %v", by, fleet.Spec.Ports)
 	}
 	for name, probe := range map[string]*corev1.Probe{"startup": container.StartupProbe, "readiness": container.ReadinessProbe, "liveness": container.LivenessProbe} {
 		if probe == nil || probe.HTTPGet == nil || ports[probe.HTTPGet.Port.StrVal] != 9090 {
@@ -205,8 +208,8 @@ func flagsOf(c corev1.Container) map[string]string {
 
 // The program has the flags that the Deployment gives it.
 func TestManifestsFlagsExist(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./example/webcache", "-h")
-	cmd.Dir = "../.." // the root module
+	cmd := exec.CommandContext(t.Context(), "go", "run", ".", "-h")
+	cmd.Dir = "../../example/webcache/cluster" // a module of its own
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v: %v", cmd, err)

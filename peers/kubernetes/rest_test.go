@@ -15,6 +15,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/source"
 )
 
 // A request is what an authorizer sees of it.
@@ -100,27 +102,29 @@ func requestsOf(t *testing.T, namespace string) []request {
 	t.Helper()
 	a := newAPIServer(t)
 	a.expires = true
-	source, err := New(Config{Service: "web", Namespace: namespace, REST: &rest.Config{Host: a.URL}})
+	watched, err := New(Config{Service: "web", Namespace: namespace, REST: &rest.Config{Host: a.URL}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for members, err := range source.Members(ctx) {
+	for members, err := range watched.Members(ctx) {
 		if err != nil || describeMembers(members) != one {
 			t.Fatalf("%s, %v", describeMembers(members), err)
 		}
 		for all, again := a.all(); len(all) < 2 || !again; all, again = a.all() {
-			if !sleep(ctx, settleTime/10) {
+			if !source.Wait(ctx, settleTime/10) {
 				t.Fatalf("requests: %v; none of them again", all)
 			}
 		}
 		break
 	}
+	all, _ := a.all()
+	a.mu.Lock() // a request that was given up may just be arriving
+	defer a.mu.Unlock()
 	if a.selector != "kubernetes.io/service-name=web" {
 		t.Errorf("label selector %q", a.selector)
 	}
-	all, _ := a.all()
 	return all
 }
 

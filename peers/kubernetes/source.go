@@ -13,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/seed-0f2aaebe/fleetcache/peers/discover"
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/source"
 )
 
 // settleTime is for what comes together: when Kubernetes moves pods between slices, it changes one after the other.
@@ -82,7 +83,7 @@ func (s *Source) Members(ctx context.Context) iter.Seq2[[]discover.Member, error
 				}
 			case <-store.changed:
 			}
-			if !first && !sleep(ctx, settleTime) {
+			if !first && !source.Wait(ctx, settleTime) {
 				return
 			}
 			first = false
@@ -114,7 +115,7 @@ func (s *Source) follow(ctx context.Context, l *lister, store *sliceStore, errs 
 		if time.Since(began) >= wellTime {
 			delay = retries.DelayFunc()
 		}
-		if !sleep(ctx, delay()) {
+		if !source.Wait(ctx, delay()) {
 			return
 		}
 	}
@@ -129,16 +130,4 @@ func (c *Config) explain(err error) error {
 		return c.errorf("the API server does not know who asks: the ServiceAccount's token is wrong, or has expired: %w", err)
 	}
 	return c.errorf("its EndpointSlices cannot be watched: %w", err)
-}
-
-// sleep returns false if ctx ends within d.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/source"
 )
 
 const (
@@ -47,7 +49,7 @@ func (s *Source) keepJoined(ctx context.Context) {
 		} else {
 			retry = firstRetry
 		}
-		if !wait(ctx, pause-pause/4+rand.N(pause/2+1)) {
+		if !source.Wait(ctx, source.Jittered(pause)) {
 			return
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-0f2aaebe/fleetcache/peers/discover"
 	"github.com/seed-0f2aaebe/fleetcache/peers/internal/address"
+	"github.com/seed-0f2aaebe/fleetcache/peers/internal/source"
 )
 
 const (
@@ -110,32 +111,18 @@ func (s *Source) Members(ctx context.Context) iter.Seq2[[]discover.Member, error
 	return func(yield func([]discover.Member, error) bool) {
 		changed := s.state.subscribe()
 		defer s.state.unsubscribe(changed)
-		var told []discover.Member
-		wrong := "" // the trouble that was told since the last list
+		told := source.Teller[discover.Member]{Yield: yield}
 		for ctx.Err() == nil && s.ctx.Err() == nil {
 			members, trouble := s.state.members()
 			if s.ctx.Err() != nil {
 				return // this may be why the list is shorter
 			}
-			if trouble.kind != "" && trouble.kind != wrong {
-				wrong = trouble.kind
-				if !yield(nil, trouble.err) {
-					return
-				}
-			}
-			over := trouble.kind == "" && wrong != ""
-			if members != nil && (over || !slices.Equal(members, told)) {
-				told = slices.Clone(members)
-				if over {
-					wrong = ""
-				}
-				if !yield(members, nil) {
-					return
-				}
+			if !told.Tell(members, trouble.kind, trouble.err) {
+				return
 			}
 			select {
 			case <-changed:
-				wait(ctx, settles)
+				source.Wait(ctx, settles)
 			case <-ctx.Done():
 			case <-s.ctx.Done():
 			}
@@ -271,16 +258,4 @@ func (s *Source) end() error {
 		errs = append(errs, fmt.Errorf("memberlist: %w", err))
 	}
 	return errors.Join(errs...)
-}
-
-// wait waits for d, and reports whether it did: it does not when ctx ends first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -116,21 +116,18 @@ func (l *link) learning(ctx context.Context, m Message, run func(context.Context
 
 // Fence implements cache.Peer.
 func (l *link) Fence(ctx context.Context, req *cache.FenceRequest) error {
-	sent := *req
-	sent.Keys, sent.Gone = slices.Clone(req.Keys), slices.Clone(req.Gone)
-	m := Message{Kind: KindFence, Cache: sent.Cache, Keys: sent.Keys, All: sent.All, Fence: sent.ID}
+	sent := cloneFence(req)
+	m := Message{Kind: KindFence, Cache: sent.Cache, Keys: sent.Keys, Tags: sent.Tags, All: sent.All, Fence: sent.ID}
 	return l.learning(ctx, m, func(ctx context.Context, r cache.Responder) error {
-		copied := sent
-		copied.Keys, copied.Gone = slices.Clone(sent.Keys), slices.Clone(sent.Gone)
-		return r.Fence(ctx, &copied)
+		return r.Fence(ctx, cloneFence(sent))
 	})
 }
 
 // Release implements cache.Peer.
 func (l *link) Release(ctx context.Context, req *cache.ReleaseRequest) error {
 	sent := *req
-	sent.Keys, sent.Gone = slices.Clone(req.Keys), slices.Clone(req.Gone)
-	m := Message{Kind: KindRelease, Cache: sent.Cache, Keys: slices.Clone(req.Keys), All: sent.All, Fence: sent.ID}
+	sent.Keys, sent.Tags, sent.Gone = slices.Clone(req.Keys), slices.Clone(req.Tags), slices.Clone(req.Gone)
+	m := Message{Kind: KindRelease, Cache: sent.Cache, Keys: slices.Clone(req.Keys), Tags: slices.Clone(req.Tags), All: sent.All, Fence: sent.ID}
 	return l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
 		return r.Release(ctx, &sent)
 	})
@@ -139,21 +136,28 @@ func (l *link) Release(ctx context.Context, req *cache.ReleaseRequest) error {
 // Store implements cache.Peer.
 func (l *link) Store(ctx context.Context, req *cache.StoreRequest) error {
 	sent := *req
-	sent.Value = bytes.Clone(req.Value)
+	sent.Value, sent.Tags = bytes.Clone(req.Value), slices.Clone(req.Tags)
 	m := Message{Kind: KindStore, Cache: sent.Cache, Keys: []string{sent.Key}, Fence: sent.Fence}
 	return l.call(ctx, m, nil, nil, func(ctx context.Context, r cache.Responder, _ func(int, cache.Answer)) error {
 		return r.Store(ctx, &sent)
 	})
 }
 
+func cloneFence(req *cache.FenceRequest) *cache.FenceRequest {
+	c := *req
+	c.Keys, c.Tags, c.Gone = slices.Clone(req.Keys), slices.Clone(req.Tags), slices.Clone(req.Gone)
+	return &c
+}
+
 func cloneReply(r *cache.HelloReply) *cache.HelloReply {
 	c := *r
 	c.Holds, c.Missed = slices.Clone(r.Holds), slices.Clone(r.Missed)
 	for i := range c.Holds {
-		c.Holds[i].Keys = slices.Clone(c.Holds[i].Keys)
+		c.Holds[i] = *cloneFence(&c.Holds[i])
 	}
 	for i := range c.Missed {
-		c.Missed[i].Keys = slices.Clone(c.Missed[i].Keys)
+		m := &c.Missed[i]
+		m.Keys, m.Tags = slices.Clone(m.Keys), slices.Clone(m.Tags)
 	}
 	return &c
 }

@@ -51,7 +51,9 @@ type Message struct {
 
 	Cache string
 	// Keys are the keys of the request. In a reply to a Get, the one key that Answer is for.
-	Keys  []string
+	Keys []string
+	// Tags are those of a Fence or a Release.
+	Tags  []string
 	All   bool   // of a Fence or Release
 	Fence uint64 // the ID of a Fence or Release, the Fence of a Store
 
@@ -75,6 +77,8 @@ func (m Message) String() string {
 		b.WriteString(" all")
 	case len(m.Keys) > 0:
 		fmt.Fprintf(&b, " %q", m.Keys)
+	case len(m.Tags) > 0:
+		fmt.Fprintf(&b, " tags %q", m.Tags)
 	}
 	if m.Fence != 0 {
 		fmt.Fprintf(&b, " fence %d", m.Fence)

@@ -131,6 +131,18 @@ var writeMutants = []*mutant{
 			c.Hold = 0
 			return w.Peer.Fence(ctx, &c)
 		}},
+	{name: "takes tags for keys", caught: "FenceFields",
+		fence: func(w *wrapped, ctx context.Context, req *cache.FenceRequest) error {
+			c := *req
+			c.Keys, c.Tags = append(c.Keys, c.Tags...), nil
+			return w.Peer.Fence(ctx, &c)
+		}},
+	{name: "loses the tags of a Store", caught: "StoreFields",
+		store: func(w *wrapped, ctx context.Context, req *cache.StoreRequest) error {
+			c := *req
+			c.Tags = nil
+			return w.Peer.Store(ctx, &c)
+		}},
 	{name: "counts fences in 63 bits", caught: "ReleaseFields",
 		free: func(w *wrapped, ctx context.Context, req *cache.ReleaseRequest) error {
 			c := *req

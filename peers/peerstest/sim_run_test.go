@@ -198,7 +198,7 @@ func (w *world) call(rng *rand.Rand, n *node) {
 	key := keys[rng.IntN(len(keys))]
 	begun := time.Now()
 	defer func() { w.checkTime(ctx, begun) }()
-	op := rng.IntN(20)
+	op := rng.IntN(21)
 	if w.kind.calm {
 		op %= 14
 	}
@@ -210,7 +210,12 @@ func (w *world) call(rng *rand.Rand, n *node) {
 	case op < 17:
 		w.invalidate(n, []string{key}, func([]string) error { return w.remove(ctx, c, n.index, key) })
 	case op < 19:
-		w.invalidate(n, []string{key}, func(values []string) error { return c.Set(ctx, key, cache.Entry[string]{Value: values[0]}) })
+		w.invalidate(n, []string{key}, func(values []string) error {
+			return c.Set(ctx, key, cache.Entry[string]{Value: values[0], Tags: tagsOf(key)})
+		})
+	case op < 20:
+		tag := []string{"x", "y", "z"}[rng.IntN(3)]
+		w.invalidate(n, tagged[tag], func([]string) error { return c.RemoveTag(ctx, tag) })
 	case rng.IntN(3) > 0:
 		w.invalidate(n, keys, func([]string) error { return c.Remove(ctx, keys...) })
 	default:

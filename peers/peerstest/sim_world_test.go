@@ -160,7 +160,7 @@ func (w *world) start(n *node) {
 		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, MirrorTTL: w.mirrorTTL, LoadTimeout: simLoadTimeout,
 		Load: func(ctx context.Context, key string) (cache.Entry[string], error) {
 			v, err := w.origin.load(ctx, fmt.Sprint(n.index, "/", life), key)
-			return cache.Entry[string]{Value: v}, err
+			return cache.Entry[string]{Value: v, Tags: tagsOf(key)}, err
 		},
 	})
 	if err != nil {
@@ -169,6 +169,19 @@ func (w *world) start(n *node) {
 	n.cache.Store(c)
 	n.listed.Store(true)
 	w.logf("%d begins life %d", n.index, life)
+}
+
+// tagged are the keys of each tag.
+var tagged = map[string][]string{"x": {"a", "b"}, "y": {"c"}, "z": {"b", "c"}}
+
+func tagsOf(key string) (tags []string) {
+	for tag, keys := range tagged {
+		if slices.Contains(keys, key) {
+			tags = append(tags, tag)
+		}
+	}
+	slices.Sort(tags)
+	return tags
 }
 
 const simLoadTimeout = 20 * time.Second

@@ -75,6 +75,8 @@ func checkAnswerFields(f *fixture) {
 		{Status: cache.StatusOK, Value: []byte("v"), TTL: time.Nanosecond, Stale: time.Nanosecond},
 		{Status: cache.StatusOK, Value: []byte("v"), TTL: 1234567890123 * time.Microsecond, Loaded: true},
 		{Status: cache.StatusOK, Value: []byte("v"), Size: 1, TTL: time.Second, Stale: cache.Forever},
+		{Status: cache.StatusOK, Value: []byte("v"), TTL: time.Second, Tags: []string{"tag"}},
+		{Status: cache.StatusOK, Value: []byte("v"), TTL: time.Second, Tags: anyTags, Loaded: true},
 		{Status: cache.StatusLoadFailed, TTL: time.Second, Message: "origin: 500 Internal Server Error\n\"ü\" 日本"},
 		{Status: cache.StatusNotFound, TTL: time.Minute, Message: "no such user", Loaded: true},
 	} {

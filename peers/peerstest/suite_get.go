@@ -29,6 +29,9 @@ var anyKeys = []string{
 	strings.Repeat("k", cache.MaxKeyBytes), strings.Repeat("\xff", cache.MaxKeyBytes),
 }
 
+// anyTags are tags likewise, as many as a value may have of them.
+var anyTags = anyKeys[:len(anyKeys)-2]
+
 func checkGetEveryKey(f *fixture) {
 	f.attach(1, name, Responder{GetFunc: echo})
 	for _, keys := range [][]string{{"k"}, {"a", "b"}, {"twice", "twice"}, sequence(500)} {

@@ -90,6 +90,7 @@ func checkFenceFields(f *fixture) {
 		cache.FenceRequest{Cache: name, ID: math.MaxUint64, Keys: anyKeys, Hold: 1234567 * time.Nanosecond},
 		cache.FenceRequest{Cache: name, ID: 1 << 63, All: true, Hold: time.Hour},
 		cache.FenceRequest{Cache: name, Keys: sequence(1000)},
+		cache.FenceRequest{Cache: name, ID: 2, Tags: anyKeys, Hold: time.Second},
 	)
 }
 
@@ -106,6 +107,7 @@ func checkReleaseFields(f *fixture) {
 		cache.ReleaseRequest{Cache: name, ID: 1, Keys: []string{"k"}},
 		cache.ReleaseRequest{Cache: name, ID: math.MaxUint64, Keys: anyKeys},
 		cache.ReleaseRequest{Cache: name, ID: 1 << 63, All: true},
+		cache.ReleaseRequest{Cache: name, ID: 2, Tags: anyKeys},
 	)
 }
 
@@ -121,6 +123,7 @@ func checkStoreFields(f *fixture) {
 	requests := []cache.StoreRequest{
 		{Cache: name, Version: "v2\x00\xff", Key: "k", Fence: math.MaxUint64, Value: []byte("v"), TTL: time.Minute, Stale: time.Hour, Size: 1 << 40},
 		{Cache: name, Key: "", TTL: cache.Forever},
+		{Cache: name, Key: "tagged", Value: []byte("v"), TTL: time.Minute, Tags: anyTags},
 		{Cache: name, Key: "big", Fence: 1, Value: bytes.Repeat([]byte{0, 0xff}, 1<<19), TTL: 1, Stale: 1},
 	}
 	for _, key := range anyKeys {

@@ -156,6 +156,7 @@ func (in *Instance) Others() []cache.Peer {
 type stranger struct {
 	until time.Time
 	left  bool // it was in the view
+	gone  bool // it left and was forgotten: kept so that what it still asks does not make it known again
 	heard bool // it has asked for something since
 	life  int  // that left
 }
@@ -175,7 +176,9 @@ func (in *Instance) known() map[int]knownAs {
 	maps.DeleteFunc(in.met, func(_ int, s stranger) bool { return !now.Before(s.until) })
 	known := make(map[int]knownAs)
 	for i, s := range in.met {
-		known[i] = knownAs{until: s.until, left: s.left}
+		if !s.gone {
+			known[i] = knownAs{until: s.until, left: s.left}
+		}
 	}
 	for _, i := range in.view.Load().members {
 		known[i] = knownAs{until: now.Add(f.window), member: true}
@@ -195,7 +198,7 @@ func (in *Instance) learn(known map[int]knownAs) {
 		}
 		s, met := in.met[i]
 		switch came := !k.member && !k.left; {
-		case !met:
+		case !met, s.gone && !k.left:
 			s = stranger{until: k.until, left: k.left}
 		case s.left && !came: // who has it as a member has not heard yet, or will refuse to forget it
 		case !s.left && k.left:
@@ -249,7 +252,12 @@ func (in *Instance) Forget(addrs []string) bool {
 	}
 	in.former = slices.Clone(in.former) // which others may be looking at
 	for _, i := range gone {
-		delete(in.met, i)
+		if s, ok := in.met[i]; ok && s.left {
+			s.gone = true
+			in.met[i] = s
+		} else {
+			delete(in.met, i)
+		}
 		for j := range in.former {
 			old := &in.former[j]
 			old.gone = append(slices.Clip(old.gone), i)

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
@@ -50,18 +50,21 @@ func TestHelpListsWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestCompare(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "raw.json")
-	args := []string{"-short", "-rounds", "1", "-duration", "10ms", "-kinds", "fleetcache,http1"}
+// compared returns what the program prints with flags.
+func compared(t *testing.T, flags string) string {
+	t.Helper()
 	var out, errs strings.Builder
-	if code := run(append(args, "-json", file), &out, &errs); code != 0 {
+	if code := run(strings.Fields(flags), &out, &errs); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
-	for _, want := range []string{`(?m)^machine: .+ cores`, `(?m)^ratio remote/1KiB/c1/vs-http1 [0-9.]+$`, `(?m)^ratio remote/1KiB/c64/vs-http1 [0-9.]+$`, `(?m)^  fleetcache +\d`} {
-		if !regexp.MustCompile(want).MatchString(out.String()) {
-			t.Errorf("nothing matches %s in:\n%s", want, out.String())
-		}
-	}
+	return out.String()
+}
+
+func TestCompare(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "raw.json")
+	const flags = "-short -rounds 1 -duration 10ms -kinds fleetcache,http1"
+	out := compared(t, flags+" -json "+file)
+	benchtest.WantLines(t, out, `^machine: .+ cores`, `^ratio remote/1KiB/c1/vs-http1 [0-9.]+$`, `^ratio remote/1KiB/c64/vs-http1 [0-9.]+$`, `^  fleetcache +\d`)
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -80,50 +83,25 @@ func TestCompare(t *testing.T) {
 		t.Errorf("the file has %+v", read)
 	}
 
-	out.Reset()
-	if code := run(append(args, "-markdown"), &out, &errs); code != 0 {
-		t.Fatalf("exit code %d: %s", code, errs.String())
-	}
+	out = compared(t, flags+" -markdown")
 	for _, want := range []string{"# Results", "-kinds fleetcache,http1 -markdown > bench/RESULTS.md", "| remote/1KiB/c64/vs-http1 |", "| fleetcache |"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("nothing says %q in:\n%s", want, out.String())
+		if !strings.Contains(out, want) {
+			t.Errorf("nothing says %q in:\n%s", want, out)
 		}
 	}
 }
 
 func TestCompareStampede(t *testing.T) {
-	args := []string{"-what", "stampede", "-short", "-duration", "500ms", "-cells", "hot"}
-	var out, errs strings.Builder
-	if code := run(args, &out, &errs); code != 0 {
-		t.Fatalf("exit code %d: %s", code, errs.String())
-	}
-	for _, want := range []string{`(?m)^machine: .+ cores`, `(?m)^ratio stampede/loads-per-ttl [0-9.]+$`, `(?m)^ratio stampede/waiting [0-9.e-]+$`, `(?m)^ratio stampede/loads-vs-groupcache [0-9.]+$`, `(?m)^  fleetcache-stale +\d`} {
-		if !regexp.MustCompile(want).MatchString(out.String()) {
-			t.Errorf("nothing matches %s in:\n%s", want, out.String())
-		}
-	}
+	out := compared(t, "-what stampede -short -duration 500ms -cells hot")
+	benchtest.WantLines(t, out, `^machine: .+ cores`, `^ratio stampede/loads-per-ttl [0-9.]+$`, `^ratio stampede/waiting [0-9.e-]+$`, `^ratio stampede/loads-vs-groupcache [0-9.]+$`, `^  fleetcache-stale +\d`)
 }
 
 func TestCompareDeploy(t *testing.T) {
-	var out, errs strings.Builder
-	if code := run(strings.Fields("-what deploy -duration 800ms"), &out, &errs); code != 0 {
-		t.Fatalf("exit code %d: %s", code, errs.String())
-	}
-	for _, want := range []string{`(?m)^ratio deploy/average [0-9.]+$`, `(?m)^ratio deploy/peak [0-9.]+$`, `(?m)^ratio deploy/crash [0-9.]+$`, `(?m)^ratio deploy/groupcache-average [0-9.]+$`, `(?m)^  replacement +[0-9.]+`} {
-		if !regexp.MustCompile(want).MatchString(out.String()) {
-			t.Errorf("nothing matches %s in:\n%s", want, out.String())
-		}
-	}
+	out := compared(t, "-what deploy -duration 800ms")
+	benchtest.WantLines(t, out, `^ratio deploy/average [0-9.]+$`, `^ratio deploy/peak [0-9.]+$`, `^ratio deploy/crash [0-9.]+$`, `^ratio deploy/groupcache-average [0-9.]+$`, `^  replacement +[0-9.]+`)
 }
 
 func TestCompareInvalidate(t *testing.T) {
-	var out, errs strings.Builder
-	if code := run(strings.Fields("-what invalidate -duration 200ms"), &out, &errs); code != 0 {
-		t.Fatalf("exit code %d: %s", code, errs.String())
-	}
-	for _, want := range []string{`(?m)^ratio invalidate/stale-reads 0$`, `(?m)^ratio invalidate/3/remove-p99-ms [0-9.]+$`, `(?m)^ratio invalidate/10/us-per-key-in-100 [0-9.]+$`, `(?m)^10 instances$`} {
-		if !regexp.MustCompile(want).MatchString(out.String()) {
-			t.Errorf("nothing matches %s in:\n%s", want, out.String())
-		}
-	}
+	out := compared(t, "-what invalidate -duration 200ms")
+	benchtest.WantLines(t, out, `^ratio invalidate/stale-reads 0$`, `^ratio invalidate/3/remove-p99-ms [0-9.]+$`, `^ratio invalidate/10/us-per-key-in-100 [0-9.]+$`, `^10 instances$`)
 }

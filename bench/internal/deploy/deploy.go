@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/pause"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
 )
 
@@ -102,12 +103,12 @@ func Run(ctx context.Context, o Options) (_ *report.Report, err error) {
 // run has the fleet live through all phases, and returns when they were.
 func (f *fleet) run(ctx context.Context, p Plan, now func() time.Duration, progress func(format string, args ...any)) ([]Phase, error) {
 	progress("%d instances, TTL %v: callers come", p.Instances, p.TTL)
-	if err := sleep(ctx, p.Warm); err != nil {
+	if err := pause.For(ctx, p.Warm); err != nil {
 		return nil, err
 	}
 	progress("steady state")
 	steady := Phase{Name: steadyPhase, From: now()}
-	if err := sleep(ctx, p.Steady); err != nil {
+	if err := pause.For(ctx, p.Steady); err != nil {
 		return nil, err
 	}
 	steady.To = now()
@@ -116,14 +117,14 @@ func (f *fleet) run(ctx context.Context, p Plan, now func() time.Duration, progr
 	replaced := Phase{Name: replacedPhase, From: steady.To}
 	for i := range p.Instances {
 		next := replaced.From + p.Replacement*time.Duration(i)/time.Duration(p.Instances)
-		if err := sleep(ctx, next-now()); err != nil {
+		if err := pause.For(ctx, next-now()); err != nil {
 			return nil, err
 		}
 		if err := f.replace(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if err := sleep(ctx, p.After); err != nil {
+	if err := pause.For(ctx, p.After); err != nil {
 		return nil, err
 	}
 	replaced.To = now()
@@ -134,5 +135,5 @@ func (f *fleet) run(ctx context.Context, p Plan, now func() time.Duration, progr
 	if err := f.crash(ctx, p.Learnt); err != nil {
 		return nil, err
 	}
-	return []Phase{steady, replaced, crashed}, sleep(ctx, crashed.To-now())
+	return []Phase{steady, replaced, crashed}, pause.For(ctx, crashed.To-now())
 }

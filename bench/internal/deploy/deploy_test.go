@@ -6,13 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
 )
 
-func TestMain(m *testing.M) {
-	Child()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { benchtest.Main(m, Child) }
 
 func TestRun(t *testing.T) {
 	r, err := Run(context.Background(), Options{Duration: time.Second, Progress: t.Logf})

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/pause"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
 )
 
@@ -115,7 +115,7 @@ func (f *fleet) crash(ctx context.Context, learnt time.Duration) error {
 	if err := victim.process.Kill(); err != nil {
 		return err
 	}
-	if err := sleep(ctx, learnt); err != nil {
+	if err := pause.For(ctx, learnt); err != nil {
 		return err
 	}
 	return f.announce(ctx)
@@ -125,7 +125,7 @@ func (f *fleet) crash(ctx context.Context, learnt time.Duration) error {
 func (f *fleet) announce(ctx context.Context) error {
 	urls := f.urls()
 	return f.each(func(m *member) error {
-		if err := sleep(ctx, rand.N(f.maxLag+1)); err != nil {
+		if err := pause.For(ctx, rand.N(f.maxLag+1)); err != nil {
 			return err
 		}
 		return m.call(ctx, "join", slices.Clone(urls), nil)
@@ -135,7 +135,7 @@ func (f *fleet) announce(ctx context.Context) error {
 // end ends a member, to which no more callers come, in good order.
 func (f *fleet) end(ctx context.Context, m *member) error {
 	f.traffic.remove(m.url)
-	if err := sleep(ctx, 2*tick); err != nil { // callers may be on their way
+	if err := pause.For(ctx, 2*tick); err != nil { // callers may be on their way
 		return errors.Join(err, m.process.Close())
 	}
 	var counts map[string]Count
@@ -171,22 +171,5 @@ func (f *fleet) close() error {
 
 // each calls do for all members at the same time.
 func (f *fleet) each(do func(m *member) error) error {
-	errs := make([]error, len(f.members))
-	var wg sync.WaitGroup
-	for i, m := range f.members {
-		wg.Go(func() { errs[i] = do(m) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return process.Each(f.members, func(_ int, m *member) error { return do(m) })
 }

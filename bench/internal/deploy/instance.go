@@ -77,8 +77,8 @@ func newInstance(s Setup) (_ *instance, err error) {
 	mux.HandleFunc(callersPath, in.serveCallers)
 	in.server = &http.Server{Handler: mux}
 	go func() { _ = in.server.Serve(l) }() // the error is that it was closed
-	if err := in.join(append(s.Members, in.url)); err != nil {
-		return nil, errors.Join(err, in.close())
+	if err := in.Join(context.Background(), append(s.Members, in.url)); err != nil {
+		return nil, errors.Join(err, in.Close())
 	}
 	return in, nil
 }
@@ -144,8 +144,11 @@ func (w *way) call(key int) {
 	}
 }
 
-// join makes urls the members.
-func (in *instance) join(urls []string) error {
+// URL implements process.Instance, as do Join and Close.
+func (in *instance) URL() string { return in.url }
+
+// Join makes urls the members.
+func (in *instance) Join(_ context.Context, urls []string) error {
 	members := make([]peers.Member, len(urls))
 	for i, url := range urls {
 		members[i].URL = url
@@ -180,6 +183,7 @@ func (in *instance) leave() map[string]Count {
 	return counts
 }
 
-func (in *instance) close() error {
+// Close ends the instance.
+func (in *instance) Close() error {
 	return errors.Join(in.server.Close(), in.cache.Close(), in.pool.Close())
 }

@@ -96,8 +96,11 @@ func (in *instance) load(ctx context.Context, name string) ([]byte, error) {
 	}
 }
 
-// join makes urls the members, and returns when this instance shares what it gets with them.
-func (in *instance) join(ctx context.Context, urls []string) error {
+// URL implements process.Instance, as do Join and Close.
+func (in *instance) URL() string { return in.url }
+
+// Join makes urls the members, and returns when this instance shares what it gets with them.
+func (in *instance) Join(ctx context.Context, urls []string) error {
 	members := make([]peers.Member, len(urls))
 	for i, url := range urls {
 		members[i].URL = url
@@ -117,6 +120,7 @@ func (in *instance) join(ctx context.Context, urls []string) error {
 	return nil
 }
 
-func (in *instance) close() error {
+// Close ends the instance.
+func (in *instance) Close() error {
 	return errors.Join(in.server.Close(), in.cache.Close(), in.pool.Close(), in.ledger.unmap())
 }

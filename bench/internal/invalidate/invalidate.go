@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
@@ -116,44 +115,29 @@ func measure(ctx context.Context, n int, o Options, reads int64) (_ []Measured, 
 
 // A fleet is the processes, and what they share.
 type fleet struct {
-	children []*process.Child
-	ledger   string
+	process.Fleet
+	ledger string
 }
 
 // open starts n processes, and makes a fleet of their instances.
 func open(ctx context.Context, n int) (_ *fleet, err error) {
 	f := &fleet{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.close())
-		}
-	}()
 	if f.ledger, err = createLedger(""); err != nil {
 		return nil, err
 	}
-	for range n {
-		c, err := process.Start(ctx, role)
-		if err != nil {
-			return nil, err
-		}
-		f.children = append(f.children, c)
+	if f.Fleet, err = process.OpenFleet(ctx, role, n, 3*joinTimeout, func(i int) any { return Setup{i, f.ledger} }); err != nil {
+		return nil, errors.Join(err, f.close())
 	}
-	opening, cancel := context.WithTimeout(ctx, 3*joinTimeout)
-	defer cancel()
-	urls := make([]string, n)
-	if err := f.each(func(i int, c *process.Child) error { return c.Call(opening, "open", Setup{i, f.ledger}, &urls[i]) }); err != nil {
-		return nil, err
-	}
-	return f, f.each(func(_ int, c *process.Child) error { return c.Call(opening, "join", urls, nil) })
+	return f, nil
 }
 
 // run has all processes do what a setting says, and returns what they found together.
 func (f *fleet) run(ctx context.Context, s Setting, d time.Duration) (*Found, error) {
-	n := time.Duration(len(f.children))
+	n := time.Duration(len(f.Fleet))
 	ctx, cancel := context.WithTimeout(ctx, d+3*callTimeout)
 	defer cancel()
 	found := make([]*Found, n)
-	err := f.each(func(i int, c *process.Child) error {
+	err := f.Each(func(i int, c *process.Child) error {
 		p := Plan{Duration: d, Readers: s.Readers, Paced: s.Paced, End: d, Batch: s.Batch, Pause: s.Pause}
 		if s.Everywhere {
 			p.Pause *= n
@@ -172,21 +156,4 @@ func (f *fleet) run(ctx context.Context, s Setting, d time.Duration) (*Found, er
 	return sum, nil
 }
 
-func (f *fleet) close() error {
-	err := f.each(func(_ int, c *process.Child) error { return c.Close() })
-	if f.ledger != "" {
-		err = errors.Join(err, os.Remove(f.ledger))
-	}
-	return err
-}
-
-// each calls do for all children at the same time.
-func (f *fleet) each(do func(i int, c *process.Child) error) error {
-	errs := make([]error, len(f.children))
-	var wg sync.WaitGroup
-	for i, c := range f.children {
-		wg.Go(func() { errs[i] = do(i, c) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
+func (f *fleet) close() error { return errors.Join(f.Close(), os.Remove(f.ledger)) }

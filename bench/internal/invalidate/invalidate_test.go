@@ -8,13 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
 )
 
-func TestMain(m *testing.M) {
-	Child()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { benchtest.Main(m, Child) }
 
 func TestG4NoStaleReadsInRealProcesses(t *testing.T) {
 	r, err := Run(context.Background(), Options{Duration: 500 * time.Millisecond, Progress: t.Logf})
@@ -33,15 +30,7 @@ func TestG4NoStaleReadsInRealProcesses(t *testing.T) {
 			t.Errorf("%d instances, %s: %v", m.Instances, m.Setting.Name, s)
 		}
 	}
-	var names []string
-	for _, ratio := range r.Ratios {
-		names = append(names, ratio.Name)
-	}
-	for _, want := range []string{"invalidate/stale-reads", "invalidate/3/remove-p99-ms", "invalidate/10/remove-p99-ms", "invalidate/10/us-per-key-in-100"} {
-		if !strings.Contains(strings.Join(names, " ")+" ", want+" ") {
-			t.Errorf("there is no %s among %q", want, names)
-		}
-	}
+	benchtest.WantRatios(t, r, "invalidate/stale-reads", "invalidate/3/remove-p99-ms", "invalidate/10/remove-p99-ms", "invalidate/10/us-per-key-in-100")
 }
 
 // What reads a stale value is noticed: here by an instance that does not know of the others, and so removes for itself alone.
@@ -56,7 +45,7 @@ func TestStaleReadsAreNoticed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer in.close()
+		defer in.Close()
 		ins = append(ins, in)
 	}
 	var f Found

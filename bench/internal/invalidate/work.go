@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/pause"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stats"
 )
 
@@ -78,7 +79,7 @@ func (in *instance) run(ctx context.Context, p Plan) (*Found, error) {
 		wg.Go(func() { in.read(ctx, p.Paced, &found[i]) })
 	}
 	wg.Go(func() {
-		if err := pause(ctx, p.Begin-time.Since(begun)); err == nil {
+		if err := pause.For(ctx, p.Begin-time.Since(begun)); err == nil {
 			in.remove(ctx, p, begun.Add(p.End), &found[p.Readers])
 		}
 	})
@@ -92,17 +93,6 @@ func (in *instance) run(ctx context.Context, p Plan) (*Found, error) {
 	all.Misses = after.Misses - before.Misses
 	all.Loads = in.loads.Load() - loads
 	return all, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // read reads keys until ctx ends: any at random, and now and then the one that was removed last.
@@ -119,7 +109,7 @@ func (in *instance) read(ctx context.Context, paced bool, f *Found) {
 			}
 			in.readOne(key, f)
 		}
-		if paced && pause(ctx, rand.N(2*paceTick)) != nil {
+		if paced && pause.For(ctx, rand.N(2*paceTick)) != nil {
 			return
 		}
 	}
@@ -166,7 +156,7 @@ func (in *instance) remove(ctx context.Context, p Plan, until time.Time, f *Foun
 		for i := range keys {
 			in.ledger.removed((first+i)%keyCount, versions[i])
 		}
-		if err := pause(ctx, rand.N(p.Pause)); err != nil {
+		if err := pause.For(ctx, rand.N(p.Pause)); err != nil {
 			return
 		}
 	}

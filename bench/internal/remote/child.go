@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -36,11 +35,7 @@ func Child() {
 	if !ok {
 		return
 	}
-	if err := profiled(role, runChild); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	process.Exit(role, profiled(role, runChild))
 }
 
 // profiled calls run, and writes a profile of that if one is wanted.

@@ -8,15 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/kind"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/load"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) {
-	Child()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { benchtest.Main(m, Child) }
 
 // Every kind answers with the values of the keys: a generator compares each of them in full before it measures, and
 // looks at each afterwards.

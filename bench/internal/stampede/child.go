@@ -2,10 +2,6 @@ package stampede
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
 )
@@ -16,35 +12,11 @@ const role = "stampede"
 // Child runs this process's part, if it is a child of this package's, and does not return then. Programs and tests that
 // call Run call it before anything else.
 func Child() {
-	if r, _ := process.Role(); r != role {
-		return
-	}
-	if err := runChild(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", role, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
-}
-
-func runChild() (err error) {
-	var in *instance
-	defer func() {
-		if in != nil {
-			err = errors.Join(err, in.close())
-		}
-	}()
-	return process.Serve(os.Stdin, os.Stdout, process.Methods{
-		"open": process.Method(func(_ context.Context, ttl time.Duration) (url string, err error) {
-			if in, err = newInstance(ttl); err != nil {
-				return "", err
+	process.Part(role, func() error {
+		return process.ServeInstance(newInstance, func(in *instance) process.Methods {
+			return process.Methods{
+				"run": process.Method(func(ctx context.Context, p Plan) (map[string]Count, error) { return in.run(ctx, p), nil }),
 			}
-			return in.url, nil
-		}),
-		"join": process.Method(func(_ context.Context, urls []string) (any, error) {
-			return nil, in.join(urls)
-		}),
-		"run": process.Method(func(ctx context.Context, p Plan) (map[string]Count, error) {
-			return in.run(ctx, p), nil
-		}),
+		})
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/golang/groupcache"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/pause"
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers"
 )
@@ -78,7 +79,7 @@ func newInstance(ttl time.Duration) (_ *instance, err error) {
 
 	for _, stale := range []time.Duration{0, ttl} {
 		if err := in.addCache(ttl, stale); err != nil {
-			return nil, errors.Join(err, in.close())
+			return nil, errors.Join(err, in.Close())
 		}
 	}
 	in.addGroup(ttl)
@@ -130,7 +131,11 @@ func (in *instance) addGroup(ttl time.Duration) {
 	})
 }
 
-func (in *instance) join(urls []string) error {
+// URL implements process.Instance, as do Join and Close.
+func (in *instance) URL() string { return in.url }
+
+// Join makes urls the members, and returns when this instance shares what it gets with them.
+func (in *instance) Join(ctx context.Context, urls []string) error {
 	members := make([]peers.Member, len(urls))
 	for i, url := range urls {
 		members[i].URL = url
@@ -144,13 +149,16 @@ func (in *instance) join(urls []string) error {
 	}
 	for _, c := range in.caches { // which share nothing before that
 		for c.Stats().Joining {
-			time.Sleep(time.Millisecond)
+			if err := pause.For(ctx, time.Millisecond); err != nil {
+				return fmt.Errorf("the instance has not joined: %w", err)
+			}
 		}
 	}
 	return nil
 }
 
-func (in *instance) close() error {
+// Close ends the instance.
+func (in *instance) Close() error {
 	errs := []error{in.server.Close()}
 	for _, c := range in.caches {
 		errs = append(errs, c.Close())

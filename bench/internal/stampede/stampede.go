@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"sync"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
@@ -112,41 +111,23 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 		o.Progress("%s", s.Title)
 		m := Measured{Setting: s, TTL: ttl, Duration: o.Duration}
 		if m.Counts, err = f.run(ctx, Plan{Keys: s.Keys, Warm: ttl + ttl/2, Duration: o.Duration}); err != nil {
-			return nil, errors.Join(err, f.close())
+			return nil, errors.Join(err, f.Close())
 		}
 		measured = append(measured, m)
 	}
-	if err := f.close(); err != nil {
+	if err := f.Close(); err != nil {
 		return nil, err
 	}
 	return newReport(measured, ttl, o.Duration), nil
 }
 
 // A fleet is the processes.
-type fleet struct{ children []*process.Child }
+type fleet struct{ process.Fleet }
 
 // open starts the processes, and makes fleets of their instances.
-func open(ctx context.Context, ttl time.Duration) (_ *fleet, err error) {
-	f := &fleet{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.close())
-		}
-	}()
-	for range instances {
-		c, err := process.Start(ctx, role)
-		if err != nil {
-			return nil, err
-		}
-		f.children = append(f.children, c)
-	}
-	opening, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	urls := make([]string, instances)
-	if err := f.each(func(i int, c *process.Child) error { return c.Call(opening, "open", ttl, &urls[i]) }); err != nil {
-		return nil, err
-	}
-	return f, f.each(func(_ int, c *process.Child) error { return c.Call(opening, "join", urls, nil) })
+func open(ctx context.Context, ttl time.Duration) (*fleet, error) {
+	f, err := process.OpenFleet(ctx, role, instances, callTimeout, func(int) any { return ttl })
+	return &fleet{f}, err
 }
 
 // run has all processes measure at the same time, and returns what they found together.
@@ -154,7 +135,7 @@ func (f *fleet) run(ctx context.Context, p Plan) (map[string]Count, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Warm+p.Duration+callTimeout)
 	defer cancel()
 	found := make([]map[string]Count, instances)
-	if err := f.each(func(i int, c *process.Child) error { return c.Call(ctx, "run", p, &found[i]) }); err != nil {
+	if err := f.Each(func(i int, c *process.Child) error { return c.Call(ctx, "run", p, &found[i]) }); err != nil {
 		return nil, err
 	}
 	sums := make(map[string]Count)
@@ -171,19 +152,4 @@ func (f *fleet) run(ctx context.Context, p Plan) (map[string]Count, error) {
 		}
 	}
 	return sums, nil
-}
-
-func (f *fleet) close() error {
-	return f.each(func(_ int, c *process.Child) error { return c.Close() })
-}
-
-// each calls do for all children at the same time.
-func (f *fleet) each(do func(i int, c *process.Child) error) error {
-	errs := make([]error, len(f.children))
-	var wg sync.WaitGroup
-	for i, c := range f.children {
-		wg.Go(func() { errs[i] = do(i, c) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }

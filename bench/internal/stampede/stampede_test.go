@@ -3,17 +3,13 @@ package stampede
 import (
 	"context"
 	"math"
-	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
 )
 
-func TestMain(m *testing.M) {
-	Child()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { benchtest.Main(m, Child) }
 
 func TestRun(t *testing.T) {
 	r, err := Run(context.Background(), Options{Duration: 1500 * time.Millisecond, Progress: t.Logf})
@@ -36,15 +32,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %d loads, and %d by everyone for himself", m.Setting.Name, once, all)
 		}
 	}
-	var names []string
-	for _, ratio := range r.Ratios {
-		names = append(names, ratio.Name)
-	}
-	for _, want := range []string{"stampede/loads-per-ttl", "stampede/waiting", "stampede/stale/waiting", "stampede/loads-vs-groupcache", "stampede/keys32/loads-vs-aside"} {
-		if !strings.Contains(strings.Join(names, " ")+" ", want+" ") {
-			t.Errorf("there is no %s among %q", want, names)
-		}
-	}
+	benchtest.WantRatios(t, r, "stampede/loads-per-ttl", "stampede/waiting", "stampede/stale/waiting", "stampede/loads-vs-groupcache", "stampede/keys32/loads-vs-aside")
 }
 
 func TestMeasured(t *testing.T) {

@@ -34,7 +34,7 @@ func (s *Store[V]) Copy(key string) *Item[V] {
 // copyLocked returns the copy of key if it may be used. sh.mu must be held.
 func (s *Store[V]) copyLocked(sh *shard[V], key string, now Instant) *copyEntry[V] {
 	e := sh.copies[key]
-	if e == nil || now >= e.lease || now >= e.item.Fresh || s.isolated.Load() {
+	if e == nil || now >= e.lease || now >= e.item.Fresh || s.isolated.Load() || s.invalidLocked(&e.entry, now) {
 		return nil
 	}
 	return e
@@ -52,7 +52,7 @@ func (s *Store[V]) Keep(f *Flight[V], item *Item[V], version uint64, then Instan
 	sh.mu.Lock()
 	if kept := sh.landLocked(f); kept && reserved && !sh.closed {
 		s.dropCopyLocked(sh, f.Key)
-		e := &copyEntry[V]{entry: entry[V]{key: strings.Clone(f.Key), item: item, cost: n, lease: item.Lease}, version: version}
+		e := &copyEntry[V]{entry: entry[V]{key: strings.Clone(f.Key), item: item, cost: n, lease: item.Lease, seq: f.seq}, version: version}
 		sh.copies[e.key] = e
 		sh.policies[copied].small.push(&e.entry)
 	} else if reserved {
@@ -166,7 +166,7 @@ func (s *Store[V]) fromCopy(key string, as func(*shard[V], *copyEntry[V]) *Item[
 		s.budgets[owned].release(room)
 		return it, false
 	}
-	s.replaceLocked(sh, key, hash, it, room)
+	s.replaceLocked(sh, key, hash, it, room, sh.copies[key].seq)
 	if it.Lease == Never {
 		s.dropCopyLocked(sh, key)
 	}

@@ -25,8 +25,8 @@ func versionOf(t *testing.T, s *store, key string) uint64 {
 // What takes the place of something else has another version, and what is only looked at keeps its own.
 func TestVersions(t *testing.T) {
 	s, other := memory.New[string](1<<20, true), memory.New[string](1<<20, true)
-	s.Put("k", val(1))
-	other.Put("k", val(1))
+	s.Put("k", val(1), 0)
+	other.Put("k", val(1), 0)
 	v := versionOf(t, s, "k")
 	it, _ := s.Get("k")
 	s.SetEncoded("k", it, []byte("v"))
@@ -38,7 +38,7 @@ func TestVersions(t *testing.T) {
 		t.Error("two stores have the same version")
 	}
 	s.Fence(1, 0, "k")
-	s.Put("k", val(1))
+	s.Put("k", val(1), 0)
 	if versionOf(t, s, "k") == v {
 		t.Error("what was stored after a fence has the same version")
 	}
@@ -99,7 +99,7 @@ func TestG4FencesDropCopies(t *testing.T) {
 		"Fence":    func() { s.Fence(1, 0, "k") },
 		"Hold":     func() { s.Hold(1, 0, "k") },
 		"FenceAll": func() { s.FenceAll(1, 0) },
-		"Put":      func() { s.Put("k", val(1)) },
+		"Put":      func() { s.Put("k", val(1), 0) },
 	} {
 		keepCopy(s, "k", val(1))
 		f := begin()

@@ -11,6 +11,9 @@
 // the budget, at any moment, and a skew between shards wastes nothing. Values of one's own and mirrors have
 // a budget each.
 //
+// What has a tag is invalidated by a number: each fence of a tag gets the next one, and an item keeps that at which it was begun. An item
+// that is asked for after its tag's number has passed is none; see tags.go.
+//
 // An item is refreshed before its time is over as Vattani, Chierichetti and Lowenstein propose ("Optimal Probabilistic Cache
 // Stampede Prevention", VLDB 2015); see early.go.
 //

@@ -72,7 +72,7 @@ func TestEarlyRefreshTellsOneInRefreshEvery(t *testing.T) {
 		st := memory.New[string](1<<20, false)
 		it := keep(st, 20*time.Second)
 		it.Took = memory.TookFor(2 * time.Second)
-		st.Put("k", it)
+		st.Put("k", it, 0)
 		told := make(map[time.Duration]int)
 		for range 20_000 {
 			if got, refresh := st.Get("k"); got != it {
@@ -100,7 +100,7 @@ func TestHitOfWhatIsDueEarlyIsLeftToGet(t *testing.T) {
 		st := memory.New[string](1<<20, false)
 		it := keep(st, 10*time.Second)
 		it.Took = memory.TookFor(100 * time.Millisecond)
-		st.Put("k", it)
+		st.Put("k", it, 0)
 		for st.Hit("k", false) != nil {
 			time.Sleep(time.Millisecond)
 		}

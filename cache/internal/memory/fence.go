@@ -25,6 +25,7 @@ type hold struct {
 	id     uint64
 	raised Instant
 	until  Instant
+	seq    Seq // at which it was raised
 }
 
 func (f *fence) held(now Instant) bool {
@@ -59,13 +60,13 @@ func (f *fence) hold(id uint64) (hold, bool) {
 
 // raise adds a fence with a hold until then, and forgets holds that are over. alone says that there is no
 // other hold on the key than those of this fence.
-func (f *fence) raise(id uint64, until, now Instant, alone bool) {
+func (f *fence) raise(id uint64, until, now Instant, seq Seq, alone bool) {
 	kept := f.holds[:0]
-	raised, twice := now, false
+	own, twice := hold{id: id, raised: now, seq: seq}, false
 	var last Instant
 	for _, h := range f.holds {
 		if h.id == id {
-			raised, twice = h.raised, true
+			own, twice = h, true
 		} else if now < h.until {
 			kept = append(kept, h)
 			last = max(last, h.until)
@@ -81,7 +82,8 @@ func (f *fence) raise(id uint64, until, now Instant, alone bool) {
 		// One that nobody can release stands for them all.
 		kept = append(kept[:0], hold{until: last})
 	}
-	f.holds = append(kept, hold{id, raised, until})
+	own.until = until
+	f.holds = append(kept, own)
 }
 
 // release ends the hold of id, and reports whether there was one.
@@ -133,13 +135,13 @@ func (s *Store[V]) fenceKey(id uint64, until Instant, key string, storable bool)
 			sh.dropFencesLocked(now)
 		}
 		if len(sh.fences) >= maxFences {
-			sh.every.raise(id, until, now, false)
+			sh.every.raise(id, until, now, 0, false)
 			return
 		}
 		f = new(fence)
 		sh.fences[hash] = f
 	}
-	f.raise(id, until, now, storable && !sh.every.held(now))
+	f.raise(id, until, now, s.tags.now(now), storable && !sh.every.held(now))
 }
 
 // dropFencesLocked forgets the fences whose holds are over. sh.mu must be held.
@@ -162,7 +164,7 @@ func (s *Store[V]) FenceAll(id uint64, until Instant) {
 			f.sole = 0
 		}
 		if until > now {
-			sh.every.raise(id, until, now, false)
+			sh.every.raise(id, until, now, 0, false)
 		}
 		sh.mu.Unlock()
 	}

@@ -54,7 +54,7 @@ func TestFenceDetaches(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint(name, kind), func(t *testing.T) {
 				s := memory.New[string](1<<20, true)
-				s.Put("k", val(1))
+				s.Put("k", val(1), 0)
 				old := begin(t, s, kind, "k", true)
 				fence(s)
 				if has(s, "k") {
@@ -265,7 +265,7 @@ func TestFencesAreBounded(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	s := memory.New[string](1<<20, true)
-	s.Put("k", val(1))
+	s.Put("k", val(1), 0)
 	fill := begin(t, s, memory.Fill, "a", false)
 	s.Fence(1, s.Now()+memory.Instant(time.Hour), "b")
 	private := begin(t, s, memory.Fetch, "b", false)
@@ -275,7 +275,7 @@ func TestClose(t *testing.T) {
 	}
 	s.Settle(fill, val(1), nil)
 	s.Settle(private, val(1), nil)
-	s.Put("k", val(1))
+	s.Put("k", val(1), 0)
 	if u := s.Usage(); u.Bytes != 0 || u.Entries != 0 || u.Flights != 0 {
 		t.Errorf("%+v", u)
 	}

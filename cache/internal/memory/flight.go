@@ -27,6 +27,7 @@ type Flight[V any] struct {
 	Key  string
 	hash uint64 // of Key
 	kind Kind
+	seq  Seq // at which it was begun
 
 	// The shard's lock guards joinable and next: whether the flight is among its flights, and what follows it
 	// there. Those that are not began during a hold, or were detached: nobody joins them, and
@@ -100,6 +101,9 @@ func (f *Flight[V]) Init(run *singleflight.Run, kind Kind, key string) {
 	f.Key, f.kind = key, kind
 }
 
+// Seq returns the Seq at which f was begun.
+func (f *Flight[V]) Seq() Seq { return f.seq }
+
 // SetQueued notes whether f waits for its turn.
 func (f *Flight[V]) SetQueued(queued bool) { f.queued.Store(queued) }
 
@@ -133,34 +137,38 @@ func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, star
 		return nil, nil, false
 	}
 	if s.isolated.Load() {
-		return nil, sh.aloneLocked(hash, start), true
+		return nil, sh.aloneLocked(hash, start, s.tags.now(now)), true
 	}
 	if !reload {
 		// The one who misses may be late: the flight it missed has landed since. An item that is stale is
 		// none of that: the one who comes refreshes it.
-		if e := sh.entries[key]; e != nil && now < e.item.Fresh && (kind == Fill || now < e.lease) {
+		switch e := sh.entries[key]; {
+		case e == nil:
+		case s.invalidLocked(e, now):
+			s.dropTaggedLocked(sh, e, hash)
+		case now < e.item.Fresh && (kind == Fill || now < e.lease):
 			return e.item, nil, false
 		}
 	}
 	if kind != Fill && sh.heldLocked(hash, now) && !mutant.On(mutant.JoinsDuringHold) {
 		// What comes from another instance during a hold may be old: it goes to
 		// the one who asked for it, and to nobody who asks later.
-		return nil, sh.aloneLocked(hash, start), true
+		return nil, sh.aloneLocked(hash, start, s.tags.now(now)), true
 	}
 	if f = sh.flights.get(kind, key, hash); f != nil {
 		f.Join()
 		return nil, f, false
 	}
 	f = start()
-	f.hash = hash
+	f.hash, f.seq = hash, s.tags.now(now)
 	sh.flights.add(f)
 	return nil, f, true
 }
 
 // aloneLocked starts a flight that nobody joins, and nothing of which is stored. sh.mu must be held.
-func (sh *shard[V]) aloneLocked(hash uint64, start func() *Flight[V]) *Flight[V] {
+func (sh *shard[V]) aloneLocked(hash uint64, start func() *Flight[V], seq Seq) *Flight[V] {
 	f := start()
-	f.hash = hash
+	f.hash, f.seq = hash, seq
 	sh.alone[f] = struct{}{}
 	return f
 }
@@ -170,12 +178,13 @@ func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) 
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.closed || s.isolated.Load() || sh.flights.get(kind, key, hash) != nil || kind != Fill && sh.heldLocked(hash, s.Now()) &&
+	now := s.Now()
+	if sh.closed || s.isolated.Load() || sh.flights.get(kind, key, hash) != nil || kind != Fill && sh.heldLocked(hash, now) &&
 		!(kind == Copying && mutant.On(mutant.CopiesDuringHold)) {
 		return nil
 	}
 	f := start()
-	f.hash = hash
+	f.hash, f.seq = hash, s.tags.now(now)
 	sh.flights.add(f)
 	return f
 }
@@ -202,7 +211,7 @@ func (s *Store[V]) land(f *Flight[V], item *Item[V]) {
 	var room int64
 	sh.mu.Lock()
 	// If f is detached, nothing is evicted for what it brought.
-	if (f.joinable || mutant.On(mutant.NoGenerationCheck)) && s.wantedLocked(sh, f.Key, f.hash, item) {
+	if (f.joinable || mutant.On(mutant.NoGenerationCheck)) && s.wantedLocked(sh, f.Key, f.hash, item) && !s.Invalid(item, f.seq) {
 		sh.mu.Unlock()
 		if kept == nil {
 			copied := *item
@@ -218,7 +227,7 @@ func (s *Store[V]) land(f *Flight[V], item *Item[V]) {
 		if kept == nil {
 			kept = item // is not stored: there is no room for it
 		}
-		s.replaceLocked(sh, f.Key, f.hash, kept, room)
+		s.replaceLocked(sh, f.Key, f.hash, kept, room, f.seq)
 		room = 0
 	}
 	sh.mu.Unlock()

@@ -110,7 +110,7 @@ func TestHitLeavesToGetWhatNeedsMore(t *testing.T) {
 	} {
 		it := *fresh
 		tt.change(&it)
-		s.Put("k", &it)
+		s.Put("k", &it, 0)
 		before := s.Usage()
 		if got := s.Hit("k", tt.encoded); (got != nil) != tt.want {
 			t.Errorf("%s: %+v", name, got)

@@ -22,10 +22,12 @@ type Item[V any] struct {
 	Until   Instant // until when it may be served; an Item that is past it is never kept
 	Lease   Instant // until when it may be served without asking another instance first; the store may renew it
 	Peer    string  // the instance that it was fetched from, else ""
-	Mirror  bool    // another instance owns the key
-	Copy    bool    // another instance owns the key, and this is for when it fails; see Keep
-	Loaded  bool    // it was loaded for those who waited for it, and not found in a memory
-	Took    Took    // how long its load took, if it is to be refreshed early
+	Tags    Tags
+	Mirror  bool // another instance owns the key
+	Copy    bool // another instance owns the key, and this is for when it fails; see Keep
+	Loaded  bool // it was loaded for those who waited for it, and not found in a memory
+	Given   bool // a caller of Set gave it
+	Took    Took // how long its load took, if it is to be refreshed early
 }
 
 // A class is a part of the store with a budget and queues of its own.
@@ -48,6 +50,9 @@ func (it *Item[V]) class() class {
 	return owned
 }
 
+// given reports whether the item came from elsewhere, and not of a load of this instance's own.
+func (it *Item[V]) given() bool { return it.Peer != "" || it.Given }
+
 // entry is an Item's place in a shard. The shard's lock guards it.
 type entry[V any] struct {
 	item       *Item[V]
@@ -55,6 +60,7 @@ type entry[V any] struct {
 	cost       int64
 	refreshAt  Instant // not before then is the item refreshed (again)
 	lease      Instant // the item's Lease, as it was renewed
+	seq        Seq     // until then, none of the item's tags was invalidated since it was begun
 	prev, next *entry[V]
 	queue      *queue[V]
 	number     uint32 // of all that were stored in this shard: see version
@@ -75,7 +81,7 @@ const (
 // cost is what keeping it takes, in bytes.
 func (it *Item[V]) cost(key string) int64 {
 	n := int64(unsafe.Sizeof(entry[V]{})) + int64(unsafe.Sizeof(Item[V]{})) + mapCost + ghostCost + allocCost
-	n += int64(len(key)) + int64(cap(it.Encoded)) + int64(len(it.Peer))
+	n += int64(len(key)) + int64(cap(it.Encoded)) + int64(len(it.Peer)) + int64(len(it.Tags))
 	if it.Size > math.MaxInt64-n {
 		return math.MaxInt64
 	}

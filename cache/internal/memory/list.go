@@ -46,7 +46,7 @@ func (s *Store[V]) appendKeys(keys []Listed, sh *shard[V], rank uint64) []Listed
 	}
 	hot := rank == hotMain || rank == hotSmall
 	for e := q.root.next; e != &q.root; e = e.next { // the newest first
-		if hot == (e.hits > 0) && now < e.item.Fresh && now < e.lease {
+		if hot == (e.hits > 0) && now < e.item.Fresh && now < e.lease && !s.invalidLocked(e, now) {
 			keys = append(keys, Listed{e.key, s.version(e)})
 		}
 	}
@@ -60,7 +60,7 @@ func (s *Store[V]) Has(key string) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	e := sh.entries[key]
-	return e != nil && !e.item.Mirror && now < e.item.Fresh
+	return e != nil && !e.item.Mirror && now < e.item.Fresh && !s.invalidLocked(e, now)
 }
 
 // Full reports whether the next entry of this instance's own would evict others.

@@ -20,6 +20,9 @@ const (
 	valueShare = 4
 	// mirrorShare is the share of the bytes that mirrors have for their own: 1/mirrorShare.
 	mirrorShare = 8
+	// What is known of invalidated tags takes 1/tagShare of the bytes, maxTagBytes at most.
+	tagShare    = 128
+	maxTagBytes = 1 << 20
 	// copyShare is the share that copies have.
 	copyShare = 10
 	// RefreshEvery is the least time between two refreshes of one item.
@@ -34,6 +37,7 @@ type Store[V any] struct {
 	shards  []*shard[V]
 	shift   uint // of a hash, to the number of a shard
 	budgets [classes]budget
+	tags    tagFences
 	base    uint64 // of versions: see version
 
 	// isolated is set while nothing that is got is stored or shared; see Isolate.
@@ -57,6 +61,8 @@ func New[V any](maxBytes int64, mirrors bool) *Store[V] {
 	for i := range s.shards {
 		s.shards[i] = newShard[V]()
 	}
+	s.tags.init(int(min(maxBytes/tagShare, maxTagBytes)))
+	maxBytes -= int64(s.tags.limit)
 	maxBytes -= int64(len(s.shards)) * shardCost
 	if mirrors {
 		s.budgets[mirrored].max = maxBytes / mirrorShare
@@ -85,7 +91,7 @@ func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
 
 // GetAt is Get for one who has just asked for the time, and asks for many keys.
 func (s *Store[V]) GetAt(now Instant, key string) (item *Item[V], refresh bool) {
-	sh, _ := s.shard(key)
+	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	e := sh.entries[key]
 	if s.isolated.Load() {
@@ -93,6 +99,10 @@ func (s *Store[V]) GetAt(now Instant, key string) (item *Item[V], refresh bool) 
 	}
 	if e != nil && now >= e.item.Until {
 		s.expireLocked(sh, e)
+		e = nil
+	}
+	if e != nil && s.invalidLocked(e, now) {
+		s.dropTaggedLocked(sh, e, hash)
 		e = nil
 	}
 	if e == nil || now >= e.lease {
@@ -117,7 +127,7 @@ func (s *Store[V]) Hit(key string, encoded bool) *Item[V] {
 	switch {
 	case e == nil, now >= e.item.Until, now >= e.lease, s.isolated.Load():
 		return nil
-	case e.item.Err != nil, encoded && e.item.Encoded == nil:
+	case e.item.Err != nil, encoded && e.item.Encoded == nil, s.invalidLocked(e, now):
 		return nil
 	case now >= e.refreshAt && e.isDueLocked(now):
 		e.due = true // Get does not draw again: that would make it rarer
@@ -156,7 +166,7 @@ func (s *Store[V]) Peek(key string, leased bool) *Item[V] {
 	sh, _ := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if e := sh.entries[key]; e != nil && now < e.item.Until && (!leased || now < e.lease) && !s.isolated.Load() {
+	if e := sh.entries[key]; e != nil && now < e.item.Until && (!leased || now < e.lease) && !s.isolated.Load() && !s.invalidLocked(e, now) {
 		return e.item
 	}
 	return nil
@@ -173,15 +183,15 @@ func (s *Store[V]) Renew(key string, until Instant) {
 	}
 }
 
-// Put drops, detaches, and stores item in one step: what Set is where there is nobody else.
-func (s *Store[V]) Put(key string, item *Item[V]) {
+// Put drops, detaches, and stores item, which was given at a Seq, in one step: what Set is where there is nobody else.
+func (s *Store[V]) Put(key string, item *Item[V], since Seq) {
 	sh, hash := s.shard(key)
 	room := s.reserve(sh, key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.detachLocked(key, hash)
 	s.dropCopyLocked(sh, key)
-	s.replaceLocked(sh, key, hash, item, room)
+	s.replaceLocked(sh, key, hash, item, room, since)
 }
 
 // PutFenced is Put under the fence id, which was raised on key before. It does nothing and returns false if another
@@ -194,12 +204,14 @@ func (s *Store[V]) PutFenced(key string, id uint64, item *Item[V]) bool {
 	room := s.reserve(sh, key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if s.isolated.Load() || !sh.fences[hash].isSole(id, s.Now()) {
+	f := sh.fences[hash]
+	if s.isolated.Load() || !f.isSole(id, s.Now()) {
 		s.budgets[item.class()].release(room)
 		return false
 	}
+	h, _ := f.hold(id)
 	sh.detachLocked(key, hash)
-	s.replaceLocked(sh, key, hash, item, room)
+	s.replaceLocked(sh, key, hash, item, room, h.seq)
 	return true
 }
 
@@ -225,9 +237,9 @@ func (s *Store[V]) SetEncoded(key string, item *Item[V], encoded []byte) {
 	e.queue.bytes += more
 }
 
-// replaceLocked makes item the entry of key, in the room that was reserved for it; without room, key
+// replaceLocked makes item, which was begun at a Seq, the entry of key, in the room that was reserved for it; without room, key
 // has no entry then. sh.mu must be held.
-func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *Item[V], room int64) {
+func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *Item[V], room int64, since Seq) {
 	p := &sh.policies[item.class()]
 	if old := sh.entries[key]; old != nil {
 		if item.Mirror && room == 0 && !old.item.Mirror && s.Now() < old.item.Fresh {
@@ -248,7 +260,7 @@ func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *It
 	now := s.Now()
 	sh.stored++
 	// A key of its own: the caller's may be a piece of something large.
-	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease, refreshAt: item.earliest(now), number: sh.stored}
+	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease, seq: since, refreshAt: item.earliest(now), number: sh.stored}
 	sh.entries[e.key] = e
 	sh.peak = max(sh.peak, len(sh.entries))
 	p.insert(e, hash)

@@ -81,7 +81,7 @@ func TestG6BytesNeverExceedMaxBytes(t *testing.T) {
 			case 0, 1:
 				it := val(rapid.IntRange(0, int(maxBytes)/3).Draw(t, "size"))
 				it.Mirror = rapid.Bool().Draw(t, "mirror")
-				s.Put(key, it)
+				s.Put(key, it, 0)
 				held[key] = it
 			case 2:
 				if it, _ := s.Get(key); it != nil {
@@ -134,7 +134,7 @@ func TestG6UnderABurst(t *testing.T) {
 				it.Mirror = i%5 == 0
 				switch i % 3 {
 				case 0:
-					s.Put(key, it)
+					s.Put(key, it, 0)
 				case 1:
 					s.Get(key)
 				case 2:
@@ -164,16 +164,16 @@ func TestG6UnderABurst(t *testing.T) {
 func TestFamilyOversizedValueEvictsNothing(t *testing.T) {
 	s := memory.New[string](1<<20, false)
 	for i := range 100 {
-		s.Put(fmt.Sprint(i), val(1000))
+		s.Put(fmt.Sprint(i), val(1000), 0)
 	}
-	s.Put("huge", val(1<<20))
-	s.Put("large", val(1<<19))
+	s.Put("huge", val(1<<20), 0)
+	s.Put("large", val(1<<19), 0)
 	u := s.Usage()
 	if u.Entries != 100 || u.Evictions != 0 || u.Rejected != 2 || has(s, "huge") || has(s, "large") {
 		t.Errorf("%+v", u)
 	}
 	// But it does end what it replaces.
-	s.Put("7", val(1<<20))
+	s.Put("7", val(1<<20), 0)
 	if has(s, "7") {
 		t.Error("the value before an oversized one is still there")
 	}
@@ -182,7 +182,7 @@ func TestFamilyOversizedValueEvictsNothing(t *testing.T) {
 func TestFamilyReplacedValueIsCountedOnce(t *testing.T) {
 	s := memory.New[string](1<<20, false)
 	for i := range 1000 {
-		s.Put("k", val(1000+i%2))
+		s.Put("k", val(1000+i%2), 0)
 	}
 	if u, want := s.Usage(), memory.CostOf(val(1001), "k"); u.Bytes != want || u.Entries != 1 || u.Evictions != 0 {
 		t.Errorf("%+v, want %d bytes", u, want)
@@ -193,11 +193,11 @@ func TestFamilyReplacedValueIsCountedOnce(t *testing.T) {
 func TestScanLeavesTheHotKeys(t *testing.T) {
 	s := memory.New[string](1<<20, false)
 	for i := range 50 {
-		s.Put(fmt.Sprint("hot", i), val(1000))
+		s.Put(fmt.Sprint("hot", i), val(1000), 0)
 		s.Get(fmt.Sprint("hot", i))
 	}
 	for i := range 20_000 {
-		s.Put(fmt.Sprint("cold", i), val(1000))
+		s.Put(fmt.Sprint("cold", i), val(1000), 0)
 		if i%100 == 0 {
 			for j := range 50 {
 				s.Get(fmt.Sprint("hot", j))
@@ -220,7 +220,7 @@ func TestBudgetIsSharedBetweenShards(t *testing.T) {
 	const maxBytes = 8 << 20
 	s := memory.New[string](maxBytes, false)
 	for i := range 40 { // far fewer than there is room for in each of the shards
-		s.Put(fmt.Sprint(i), val(maxBytes/50))
+		s.Put(fmt.Sprint(i), val(maxBytes/50), 0)
 	}
 	if u := s.Usage(); u.Entries != 40 || u.Evictions != 0 {
 		t.Errorf("%+v", u)
@@ -234,13 +234,13 @@ func TestMirrorsHaveAShareOfTheirOwn(t *testing.T) {
 		it := val(1000)
 		it.Mirror = true
 		key := fmt.Sprint("m", i/100*20+i%20) // each one five times
-		s.Put(key, it)
+		s.Put(key, it, 0)
 	}
 	if u := s.Usage(); u.MirrorBytes == 0 || u.MirrorBytes > maxBytes/8 || u.Bytes != u.MirrorBytes {
 		t.Errorf("%+v", u)
 	}
 	for i := range 2000 {
-		s.Put(fmt.Sprint("o", i), val(1000))
+		s.Put(fmt.Sprint("o", i), val(1000), 0)
 	}
 	before := s.Usage().MirrorBytes
 	if u := s.Usage(); before == 0 || u.Bytes <= maxBytes*3/4 {
@@ -251,15 +251,15 @@ func TestMirrorsHaveAShareOfTheirOwn(t *testing.T) {
 func TestMirrorOnlyWhatIsAskedForAgain(t *testing.T) {
 	s := memory.New[string](1<<20, true)
 	mirror := func() *item { it := val(10); it.Mirror = true; return it }
-	s.Put("k", mirror())
+	s.Put("k", mirror(), 0)
 	if has(s, "k") {
 		t.Error("mirrored at the first fetch")
 	}
-	s.Put("k", mirror())
+	s.Put("k", mirror(), 0)
 	if !has(s, "k") {
 		t.Error("not mirrored at the second fetch")
 	}
-	s.Put("k", mirror())
+	s.Put("k", mirror(), 0)
 	if !has(s, "k") {
 		t.Error("not mirrored when it is fetched anew")
 	}
@@ -267,7 +267,7 @@ func TestMirrorOnlyWhatIsAskedForAgain(t *testing.T) {
 
 func TestUnwantedMirrorLeavesWhatWasLoadedHere(t *testing.T) {
 	s := memory.New[string](1<<20, true)
-	s.Put("k", val(10))
+	s.Put("k", val(10), 0)
 	f := begin(t, s, memory.Fetch, "k", true)
 	mirror := val(10)
 	mirror.Mirror = true
@@ -281,7 +281,7 @@ func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New[string](1<<20, true)
 		now := s.Now()
-		s.Put("k", &item{Value: "v", Fresh: now + 1e9, Until: now + 3e9, Lease: memory.Never})
+		s.Put("k", &item{Value: "v", Fresh: now + 1e9, Until: now + 3e9, Lease: memory.Never}, 0)
 		it, refresh := s.Get("k")
 		if it == nil || refresh {
 			t.Errorf("fresh: %v, %v", it, refresh)
@@ -311,11 +311,11 @@ func TestExpiredGoWithoutBeingAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New[string](1<<20, true)
 		for i := range 1000 {
-			s.Put(fmt.Sprint("old", i), keep(s, time.Second))
+			s.Put(fmt.Sprint("old", i), keep(s, time.Second), 0)
 		}
 		time.Sleep(time.Second)
 		for i := range 1000 {
-			s.Put(fmt.Sprint("new", i), keep(s, time.Second))
+			s.Put(fmt.Sprint("new", i), keep(s, time.Second), 0)
 		}
 		if u := s.Usage(); u.Entries != 1000 || u.Evictions != 0 {
 			t.Errorf("%d entries, %d evictions; want only the 1000 new ones", u.Entries, u.Evictions)
@@ -325,7 +325,7 @@ func TestExpiredGoWithoutBeingAskedFor(t *testing.T) {
 
 func TestSetEncoded(t *testing.T) {
 	s := memory.New[string](1<<20, false)
-	s.Put("k", val(10))
+	s.Put("k", val(10), 0)
 	it := s.Peek("k", false)
 	s.SetEncoded("k", it, make([]byte, 100))
 	if got := s.Peek("k", false); len(got.Encoded) != 100 || s.Usage().Bytes != memory.CostOf(got, "k") {
@@ -345,7 +345,7 @@ func TestSetEncoded(t *testing.T) {
 
 func TestHitAllocatesNothing(t *testing.T) {
 	s := memory.New[string](1<<20, false)
-	s.Put("k", val(10))
+	s.Put("k", val(10), 0)
 	if n := testing.AllocsPerRun(100, func() { s.Get("k") }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -353,7 +353,7 @@ func TestHitAllocatesNothing(t *testing.T) {
 
 func TestErrorsLeaveWhatIsThere(t *testing.T) {
 	s := memory.New[string](1<<20, false)
-	s.Put("k", val(10))
+	s.Put("k", val(10), 0)
 	f := begin(t, s, memory.Fill, "k", true)
 	s.Settle(f, nil, errors.New("no luck"))
 	if !has(s, "k") {

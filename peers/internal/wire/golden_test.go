@@ -35,7 +35,12 @@ func samples() map[string]*Request {
 		"fence": {Verb: Fence, Epoch: 1<<64 - 1, Timeout: 1, Fence: &cache.FenceRequest{
 			Cache: "users", ID: 0xdeadbeef, Keys: []string{"k"}, Hold: time.Minute,
 		}},
-		"fence_all": {Verb: Fence, Timeout: cache.Forever, Fence: &cache.FenceRequest{Cache: "users", ID: 1, All: true}},
+		"fence_tags": {Verb: Fence, Timeout: time.Second, Views: true, Known: 1, Fence: &cache.FenceRequest{
+			Cache: "users", ID: 3, Tags: []string{"team-7", ""}, Hold: time.Second,
+		}},
+		"release_tags": {Verb: Release, Timeout: time.Second, Release: &cache.ReleaseRequest{Cache: "users", ID: 3, Tags: []string{"team-7", ""}}},
+		"store_tags":   {Verb: Store, Timeout: time.Hour, Store: &cache.StoreRequest{Cache: "users", Key: "k", Value: []byte("value"), Tags: []string{"team-7", ""}}},
+		"fence_all":    {Verb: Fence, Timeout: cache.Forever, Fence: &cache.FenceRequest{Cache: "users", ID: 1, All: true}},
 		"fence_views": {Verb: Fence, Timeout: time.Second, Views: true, Known: 0x0102030405060708, Fence: &cache.FenceRequest{
 			Cache: "users", ID: 2, Keys: []string{"k"}, Hold: time.Second, Gone: []string{"http://10.0.0.9/"},
 		}},
@@ -82,6 +87,7 @@ func appendParts(dst []byte, typ Type, call uint64, payload []byte, n int) []byt
 
 var (
 	sampleAnswer = cache.Answer{TTL: time.Minute, Stale: 1, Size: 300, Value: []byte("value"), Loaded: true}
+	sampleTagged = cache.Answer{TTL: time.Minute, Value: []byte("value"), Tags: []string{"team-7", ""}}
 	sampleFailed = cache.Answer{Status: cache.StatusLoadFailed, Message: "origin says no"}
 	sampleEnd    = End{Code: OK, Epoch: 5, Message: "bye"}
 )
@@ -94,6 +100,7 @@ func sampleFrames() map[string][]byte {
 	return map[string][]byte{
 		"answer":        appendFrame(nil, TypeAnswer, call, answer),
 		"answer_last":   appendFrame(nil, TypeAnswer, call, last),
+		"answer_tags":   appendFrame(nil, TypeAnswer, call, append(AppendAnswerHead(nil, 1, &sampleTagged), sampleTagged.Value...)),
 		"answer_failed": appendFrame(nil, TypeAnswer, call, AppendAnswerHead(nil, 0, &sampleFailed)),
 		"answer_overloaded": appendFrame(nil, TypeAnswer, call, AppendAnswerHead(nil, 0, &cache.Answer{
 			Status: cache.StatusOverloaded, Message: "no turn", Loaded: true,

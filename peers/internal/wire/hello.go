@@ -105,19 +105,19 @@ func AppendHello(dst []byte, known []Known, h *cache.HelloReply) ([]byte, error)
 	var err error
 	for i := range h.Holds {
 		f := &h.Holds[i]
-		dst = append(dst, bit(flagAll, f.All))
+		dst = append(dst, invalidationFlags(f.Tags, f.All))
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)
 		dst = appendDuration(dst, f.Hold)
-		if dst, err = appendInvalidated(dst, "", f.Keys, f.All); err != nil {
+		if dst, err = appendInvalidated(dst, f.Keys, f.Tags, f.All); err != nil {
 			return dst, err
 		}
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(h.Missed)))
 	for i := range h.Missed {
 		m := &h.Missed[i]
-		dst = append(dst, bit(flagAll, m.All))
+		dst = append(dst, invalidationFlags(m.Tags, m.All))
 		dst = binary.BigEndian.AppendUint64(dst, m.ID)
-		if dst, err = appendInvalidated(dst, "", m.Keys, m.All); err != nil {
+		if dst, err = appendInvalidated(dst, m.Keys, m.Tags, m.All); err != nil {
 			return dst, err
 		}
 	}
@@ -136,15 +136,17 @@ func DecodeHello(b []byte) ([]Known, *cache.HelloReply, error) {
 	known := r.known()
 	h := &cache.HelloReply{Gap: r.flags(flagGap)&flagGap != 0, Life: r.fixed64(), Seq: r.uvarint()}
 	for range r.count("holds", MaxKeys, leastHold) {
-		f := cache.FenceRequest{All: r.flags(flagAll)&flagAll != 0, ID: r.fixed64(), Hold: r.duration(), Keys: r.keys()}
-		if r.checkAll(f.All, f.Keys); r.err != nil {
+		flags := r.flags(flagAll | flagTags)
+		f := cache.FenceRequest{ID: r.fixed64(), Hold: r.duration()}
+		if f.Keys, f.Tags, f.All = r.invalidated(flags); r.err != nil {
 			break
 		}
 		h.Holds = append(h.Holds, f)
 	}
 	for range r.count("missed invalidations", MaxKeys, leastMissed) {
-		m := cache.Invalidation{All: r.flags(flagAll)&flagAll != 0, ID: r.fixed64(), Keys: r.keys()}
-		if r.checkAll(m.All, m.Keys); r.err != nil {
+		flags := r.flags(flagAll | flagTags)
+		m := cache.Invalidation{ID: r.fixed64()}
+		if m.Keys, m.Tags, m.All = r.invalidated(flags); r.err != nil {
 			break
 		}
 		h.Missed = append(h.Missed, m)

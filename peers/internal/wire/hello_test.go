@@ -13,7 +13,7 @@ var (
 	sampleKnown = []Known{{"http://10.0.0.1:80/_fleetcache/", time.Minute, KnownMember}, {"http://10.0.0.2/", 0, KnownLeft}, {"https://h/", time.Second, KnownCame}}
 	sampleHello = &cache.HelloReply{
 		Life: 1<<64 - 1, Seq: 300, Gap: true,
-		Holds:  []cache.FenceRequest{{ID: 7, Keys: []string{"", "k"}, Hold: time.Second}, {ID: 8, All: true, Hold: time.Minute}},
+		Holds:  []cache.FenceRequest{{ID: 7, Keys: []string{"", "k"}, Hold: time.Second}, {ID: 8, All: true, Hold: time.Minute}, {ID: 9, Tags: []string{"", "t"}, Hold: 1}},
 		Missed: []cache.Invalidation{{ID: 9, Keys: []string{"a//b"}}, {ID: 10, All: true}},
 	}
 )

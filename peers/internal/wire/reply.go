@@ -137,15 +137,19 @@ func cutOff(err error) error {
 }
 
 // AppendAnswerHead appends the payload of an answer without its value, which ends the
-// payload. a.Message is cut at MaxMessage.
+// payload. a.Message is cut at MaxMessage; an answer that has Tags has none.
 func AppendAnswerHead(dst []byte, index int, a *cache.Answer) []byte {
-	return appendAnswer(append(dst, bit(flagLoaded, a.Loaded)), index, a)
+	return appendAnswer(append(dst, answerFlags(a)), index, a)
 }
 
 // AppendLastAnswerHead is AppendAnswerHead for an answer that ends the reply.
 func AppendLastAnswerHead(dst []byte, index int, a *cache.Answer, epoch uint64) []byte {
-	dst = append(dst, flagLast|bit(flagLoaded, a.Loaded))
+	dst = append(dst, flagLast|answerFlags(a))
 	return appendAnswer(binary.BigEndian.AppendUint64(dst, epoch), index, a)
+}
+
+func answerFlags(a *cache.Answer) byte {
+	return bit(flagLoaded, a.Loaded) | bit(flagAnswerTags, len(a.Tags) > 0)
 }
 
 func appendAnswer(dst []byte, index int, a *cache.Answer) []byte {
@@ -154,6 +158,9 @@ func appendAnswer(dst []byte, index int, a *cache.Answer) []byte {
 	dst = appendDuration(dst, a.TTL)
 	dst = appendDuration(dst, a.Stale)
 	dst = appendSize(dst, a.Size)
+	if len(a.Tags) > 0 {
+		return appendTags(appendString(dst, ""), a.Tags)
+	}
 	return appendString(dst, cut(a.Message))
 }
 
@@ -171,7 +178,7 @@ type Keyed struct {
 func DecodeAnswer(b []byte) (Keyed, error) {
 	var k Keyed
 	r := reader{b: b}
-	flags := r.flags(flagLoaded | flagLast)
+	flags := r.flags(flagLoaded | flagLast | flagAnswerTags)
 	k.Loaded, k.Last = flags&flagLoaded != 0, flags&flagLast != 0
 	if k.Last {
 		k.Epoch = r.fixed64()
@@ -186,6 +193,9 @@ func DecodeAnswer(b []byte) (Keyed, error) {
 	k.Stale = r.duration()
 	k.Size = r.size()
 	k.Message = r.string(checkMessage)
+	if k.Tags = r.tags(flags&flagAnswerTags != 0); len(k.Tags) > 0 && k.Message != "" {
+		r.fail(errors.New("it has tags, and the text of an error"))
+	}
 	k.Value = r.rest()
 	if err := r.end(); err != nil {
 		return Keyed{}, fmt.Errorf("answer: %w", err)

@@ -146,7 +146,7 @@ func TestG11ReplyDecodersRefuse(t *testing.T) {
 		decode     func() error
 	}{
 		{"an answer of nothing", "cut off", func() error { _, err := DecodeAnswer(nil); return err }},
-		{"an answer's flags", "flags 0x4", func() error { _, err := DecodeAnswer([]byte{4, 0, 0, 0, 0, 0, 0}); return err }},
+		{"an answer's flags", "flags 0x8", func() error { _, err := DecodeAnswer([]byte{8, 0, 0, 0, 0, 0, 0}); return err }},
 		{"an answer's index", "key 1048577", func() error { _, err := DecodeAnswer([]byte{0, 0x81, 0x80, 0x40, 0, 0, 0, 0, 0}); return err }},
 		{"an answer without its epoch", "cut off", func() error { _, err := DecodeAnswer([]byte{2, 0, 0, 0, 0, 0, 0}); return err }},
 		{"an answer's message", "at most 16384", func() error { _, err := DecodeAnswer([]byte{0, 0, 0, 0, 0, 0, 0x81, 0x80, 1}); return err }},
@@ -154,6 +154,13 @@ func TestG11ReplyDecodersRefuse(t *testing.T) {
 			_, err := DecodeAnswer([]byte{0, 0, 0, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0})
 			return err
 		}},
+		{"an answer without its tags", "out of range", func() error { _, err := DecodeAnswer([]byte{4, 0, 0, 0, 0, 0, 0, 0}); return err }},
+		{"an answer's number of tags", "4097 tags, at most 4096", func() error { _, err := DecodeAnswer([]byte{4, 0, 0, 0, 0, 0, 0, 0x81, 0x20}); return err }},
+		{"an answer's tags", "more than 16384 bytes", func() error {
+			_, err := DecodeAnswer(append([]byte{4, 0, 0, 0, 0, 0, 0, 1, 0xfd, 0x7f}, make([]byte, 16381)...))
+			return err
+		}},
+		{"an answer with tags and a message", "text of an error", func() error { _, err := DecodeAnswer([]byte{4, 0, 0, 0, 0, 0, 1, 'm', 1, 0}); return err }},
 		{"an end of eight bytes", "cut off", func() error { _, err := DecodeEnd(make([]byte, 8)); return err }},
 		{"an end's message", "at most 16384", func() error { _, err := DecodeEnd(end(MaxMessage + 1)); return err }},
 	} {

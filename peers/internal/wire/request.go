@@ -57,21 +57,27 @@ func AppendRequest(dst []byte, q *Request) ([]byte, error) {
 		return appendGet(dst, q.Get)
 	case Fence:
 		f := q.Fence
-		head(bit(flagAll, f.All) | bit(flagViews, q.Views))
+		head(invalidationFlags(f.Tags, f.All) | bit(flagViews, q.Views))
 		dst = appendString(dst, f.Cache)
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)
 		dst = appendDuration(dst, f.Hold)
-		dst, err := appendInvalidated(dst, f.Cache, f.Keys, f.All)
+		if err := checkName("the cache's name", f.Cache); err != nil {
+			return dst, err
+		}
+		dst, err := appendInvalidated(dst, f.Keys, f.Tags, f.All)
 		if err != nil || !q.Views {
 			return dst, err
 		}
 		return appendGone(binary.BigEndian.AppendUint64(dst, q.Known), f.Gone)
 	case Release:
 		f := q.Release
-		head(bit(flagAll, f.All) | bit(flagViews, q.Views))
+		head(invalidationFlags(f.Tags, f.All) | bit(flagViews, q.Views))
 		dst = appendString(dst, f.Cache)
 		dst = binary.BigEndian.AppendUint64(dst, f.ID)
-		dst, err := appendInvalidated(dst, f.Cache, f.Keys, f.All)
+		if err := checkName("the cache's name", f.Cache); err != nil {
+			return dst, err
+		}
+		dst, err := appendInvalidated(dst, f.Keys, f.Tags, f.All)
 		if err != nil || !q.Views {
 			return dst, err
 		}
@@ -80,7 +86,7 @@ func AppendRequest(dst []byte, q *Request) ([]byte, error) {
 		head(bit(flagBrief, q.Hello.Brief) | bit(flagTookOver, q.Hello.TookOver))
 		return appendHello(dst, q.Hello)
 	case Store:
-		head(0)
+		head(bit(flagStoreTags, len(q.Store.Tags) > 0))
 		return appendStore(dst, q.Store)
 	}
 	return dst, fmt.Errorf("unknown %v", q.Verb)
@@ -158,20 +164,8 @@ func appendCarried(dst []byte, m map[string]string) ([]byte, error) {
 	return dst, nil
 }
 
-func appendInvalidated(dst []byte, name string, keys []string, all bool) ([]byte, error) {
-	if err := checkName("the cache's name", name); err != nil {
-		return dst, err
-	}
-	if all && len(keys) > 0 {
-		return dst, errAllAndKeys
-	}
-	return appendKeys(dst, keys)
-}
-
-var errAllAndKeys = errors.New("it names keys and stands for all of them")
-
 func appendStore(dst []byte, s *cache.StoreRequest) ([]byte, error) {
-	err := errors.Join(checkName("the cache's name", s.Cache), checkName("the version", s.Version), checkKeyLen(uint64(len(s.Key))))
+	err := errors.Join(checkName("the cache's name", s.Cache), checkName("the version", s.Version), checkKeyLen(uint64(len(s.Key))), checkTags(s.Tags))
 	if err != nil {
 		return dst, err
 	}
@@ -182,6 +176,9 @@ func appendStore(dst []byte, s *cache.StoreRequest) ([]byte, error) {
 	dst = appendDuration(dst, s.TTL)
 	dst = appendDuration(dst, s.Stale)
 	dst = appendSize(dst, s.Size)
+	if len(s.Tags) > 0 {
+		dst = appendTags(dst, s.Tags)
+	}
 	return append(dst, s.Value...), nil
 }
 
@@ -205,7 +202,9 @@ func DecodeRequest(b []byte) (*Request, error) {
 	case Get:
 		known = getFlags
 	case Fence, Release:
-		known = flagAll | flagViews
+		known = flagAll | flagViews | flagTags
+	case Store:
+		known = flagStoreTags
 	case Hello:
 		known = flagBrief | flagTookOver
 	case List:
@@ -244,10 +243,8 @@ func (r *reader) body(q *Request, flags byte) {
 			Cache: r.name("the cache's name"),
 			ID:    r.fixed64(),
 			Hold:  r.duration(),
-			Keys:  r.keys(),
-			All:   flags&flagAll != 0,
 		}
-		r.checkAll(q.Fence.All, q.Fence.Keys)
+		q.Fence.Keys, q.Fence.Tags, q.Fence.All = r.invalidated(flags)
 		if q.Views = flags&flagViews != 0; q.Views {
 			q.Known, q.Fence.Gone = r.fixed64(), r.gone()
 		}
@@ -255,10 +252,8 @@ func (r *reader) body(q *Request, flags byte) {
 		q.Release = &cache.ReleaseRequest{
 			Cache: r.name("the cache's name"),
 			ID:    r.fixed64(),
-			Keys:  r.keys(),
-			All:   flags&flagAll != 0,
 		}
-		r.checkAll(q.Release.All, q.Release.Keys)
+		q.Release.Keys, q.Release.Tags, q.Release.All = r.invalidated(flags)
 		if q.Views = flags&flagViews != 0; q.Views {
 			q.Release.Gone = r.gone()
 		}
@@ -280,16 +275,11 @@ func (r *reader) body(q *Request, flags byte) {
 			TTL:     r.duration(),
 			Stale:   r.duration(),
 			Size:    r.size(),
+			Tags:    r.tags(flags&flagStoreTags != 0),
 			Value:   r.rest(),
 		}
 	default:
 		r.fail(ErrUnsupported)
-	}
-}
-
-func (r *reader) checkAll(all bool, keys []string) {
-	if all && len(keys) > 0 {
-		r.fail(errAllAndKeys)
 	}
 }
 

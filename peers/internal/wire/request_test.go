@@ -70,6 +70,15 @@ func drawKeys(t *rapid.T) []string {
 	return keys
 }
 
+// drawTags draws the tags of a value.
+func drawTags(t *rapid.T) []string {
+	tags := drawKeys(t)
+	for checkTags(tags) != nil {
+		tags = tags[1:]
+	}
+	return tags[:len(tags):len(tags)]
+}
+
 func drawRequest(t *rapid.T) *Request {
 	q := &Request{Verb: Verb(rapid.IntRange(1, 6).Draw(t, "verb")), Epoch: rapid.Uint64().Draw(t, "epoch"), Timeout: drawDuration(t, "timeout")}
 	flag := func(what string) bool { return rapid.Bool().Draw(t, what) }
@@ -77,6 +86,10 @@ func drawRequest(t *rapid.T) *Request {
 	var keys []string
 	if !all {
 		keys = drawKeys(t)
+	}
+	var tags []string
+	if !all && len(keys) == 0 {
+		tags = drawKeys(t)
 	}
 	name, version, id := drawText(t, "name"), drawText(t, "version"), rapid.Uint64().Draw(t, "id")
 	switch q.Verb {
@@ -90,13 +103,13 @@ func drawRequest(t *rapid.T) *Request {
 			q.Get.Carried[drawText(t, "carried key")] = drawText(t, "carried value")
 		}
 	case Fence:
-		q.Fence = &cache.FenceRequest{Cache: name, ID: id, Keys: keys, All: all, Hold: drawDuration(t, "hold")}
+		q.Fence = &cache.FenceRequest{Cache: name, ID: id, Keys: keys, Tags: tags, All: all, Hold: drawDuration(t, "hold")}
 	case Release:
-		q.Release = &cache.ReleaseRequest{Cache: name, ID: id, Keys: keys, All: all}
+		q.Release = &cache.ReleaseRequest{Cache: name, ID: id, Keys: keys, Tags: tags, All: all}
 	case Store:
 		q.Store = &cache.StoreRequest{Cache: name, Version: version, Key: drawText(t, "key"), Fence: id,
 			Value: rapid.SliceOf(rapid.Byte()).Draw(t, "value"), TTL: drawDuration(t, "ttl"), Stale: drawDuration(t, "stale"),
-			Size: rapid.Int64Min(0).Draw(t, "size")}
+			Size: rapid.Int64Min(0).Draw(t, "size"), Tags: drawTags(t)}
 	}
 	return q
 }
@@ -150,7 +163,7 @@ func TestG11DecoderRefuses(t *testing.T) {
 		{"verb", ErrUnsupported.Error(), bad(77, 0)},
 		{"a flag", "flags 0x8: " + ErrUnsupported.Error(), bad(Get, 8, 0, 0, 0, 0, 0)},
 		{"a flag of a ping", "flags 0x1", bad(Ping, 1)},
-		{"a flag of a store", "flags 0x1", bad(Store, 1)},
+		{"a flag of a store", "flags 0x2", bad(Store, 2)},
 		{"left over", "1 bytes are left over", bad(Ping, 0, 0)},
 		{"overlong number", "longer than need be", bad(Get, 0, 0x80, 0x00)},
 		{"eleven bytes of number", "out of range", bad(Get, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1)},
@@ -164,7 +177,10 @@ func TestG11DecoderRefuses(t *testing.T) {
 		{"carried bytes in sum", "8193 bytes, at most 8192", bad(Get, 0, append([]byte{0}, sum...)...)},
 		{"carried order", "ascending", bad(Get, 0, 0, 0, 0, 2, 1, 'b', 0, 1, 'a', 0, 0)},
 		{"carried twice", "ascending", bad(Get, 0, 0, 0, 0, 2, 1, 'a', 0, 1, 'a', 0, 0)},
-		{"all and keys", "all of them", bad(Fence, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 'k')},
+		{"all and keys", "nor all keys", bad(Fence, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 'k')},
+		{"all and tags", "nor all keys", bad(Fence, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 't')},
+		{"no tags", "nor tags alone", bad(Release, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)},
+		{"a store without its tags", "out of range", bad(Store, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)},
 		{"duration", "out of range", append([]byte{byte(Ping), 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0x81, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01)},
 		{"size", "out of range", bad(Store, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01)},
 	} {

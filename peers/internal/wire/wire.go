@@ -54,8 +54,9 @@
 //	byte     verb         1 ping, 2 get, 3 fence, 4 release, 5 store, 6 stats, 7 hello,
 //	                      8 leave, 9 list
 //	byte     flags        bit 0: of get, reload; of fence and release, all keys; of hello,
-//	                      brief; of list, slots; bit 1: of get, takeover; of fence and release,
-//	                      views; bit 2: of get, peek. Others are 0
+//	                      brief; of list, slots; of store, tags; bit 1: of get, takeover;
+//	                      of fence and release, views; bit 2: of get, peek; of fence and
+//	                      release, tags. Others are 0
 //	fixed64  epoch        of the sender's view
 //	duration timeout      what is left for the request; Forever if it has no deadline
 //	...      body, by verb, up to the end of the request
@@ -69,17 +70,18 @@
 //	fence    string   cache
 //	         fixed64  id
 //	         duration hold
-//	         uvarint  number of keys; for each: string
+//	         uvarint  number of keys, with tags of tags; for each: string
 //	         with views: fixed64 digest of those whom the sender knows,
 //	         uvarint  number of those that are gone; for each: string url
 //	release  string   cache
 //	         fixed64  id
-//	         uvarint  number of keys; for each: string
+//	         uvarint  number of keys, with tags of tags; for each: string
 //	         with views: uvarint number of those that are gone; for each: string url
 //	store    string   cache, string version, string key
 //	         fixed64  id of the fence
 //	         duration ttl, duration stale
 //	         uvarint  size
+//	         with tags: uvarint number of tags; for each: string
 //	         ...      the value, up to the end of the request
 //	stats    (empty)
 //	hello    string   cache
@@ -99,13 +101,14 @@
 // without was cut off.
 //
 //	answer   byte     flags, bit 0: loaded for this request; bit 1: the reply ends
-//	                  here. Others are 0
+//	                  here; bit 2: tags. Others are 0
 //	         fixed64  epoch of the answering instance's view, with bit 1 only
 //	         uvarint  index of the key in the request
 //	         byte     cache.Status
 //	         duration ttl, duration stale
 //	         uvarint  size
-//	         string   message
+//	         string   message, empty with tags
+//	         with tags: uvarint number of tags; for each: string
 //	         ...      the value, up to the end of the payload
 //
 //	end      byte     Code
@@ -126,10 +129,10 @@
 //	known
 //	byte     flags        bit 0: nobody knows any more what was missed. Others are 0
 //	fixed64  life, uvarint seq
-//	uvarint  number of holds; for each: byte flags (bit 0: all keys),
-//	         fixed64 id, duration hold, uvarint number of keys, for each: string
-//	uvarint  number of missed invalidations; for each: byte flags (bit 0: all keys),
-//	         fixed64 id, uvarint number of keys, for each: string
+//	uvarint  number of holds; for each: byte flags (bit 0: all keys; bit 2: tags),
+//	         fixed64 id, duration hold, uvarint number of keys or tags, for each: string
+//	uvarint  number of missed invalidations; for each: byte flags (bit 0: all keys;
+//	         bit 2: tags), fixed64 id, uvarint number of keys or tags, for each: string
 //
 // The answer to leave has the value
 //
@@ -281,15 +284,20 @@ const (
 	flagReload   = 1 << 0 // of a get
 	flagTakeover = 1 << 1 // of a get
 	flagPeek     = 1 << 2 // of a get
-	flagAll      = 1 << 0 // of a fence or a release
+	flagAll      = 1 << 0 // of a fence or a release, and of a hold or a missed invalidation
 	flagViews    = 1 << 1 // of a fence or a release
+	flagTags     = 1 << 2 // of a fence or a release, and of a hold or a missed invalidation
 	flagBrief    = 1 << 0 // of a hello
 	flagTookOver = 1 << 1 // of a hello
 	flagSlots    = 1 << 0 // of a list
 	flagGap      = 1 << 0 // of the value that answers a hello
 	flagLoaded   = 1 << 0 // of an answer
 	flagLast     = 1 << 1 // of an answer
-	flagSigned   = 1 << 0 // of a reply
+
+	flagAnswerTags = 1 << 2 // of an answer
+	flagStoreTags  = 1 << 0 // of a store
+
+	flagSigned = 1 << 0 // of a reply
 )
 
 // ErrUnsupported says that a message has a verb or a flag that is not known.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/netip"
 	"runtime/pprof"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ func TestSourceOnARealCluster(t *testing.T) {
 		"role":                   testRole,
 		"restart of the server":  testRestart,
 		"watch that has expired": testExpired,
+		"webcache":               testWebcache,
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := *c
@@ -227,10 +229,25 @@ func (c *cluster) slices(namespace string) *endpointSlices {
 // serving, with ! of one that is not ready.
 func (s *endpointSlices) set(name string, family discoveryv1.AddressType, pods string) {
 	s.t.Helper()
+	s.write(name, family, 8080, pods)
+}
+
+// setAt is set for one pod, which is at a URL of an IPv4 address and a port. What stands behind an address in set is its state.
+func (s *endpointSlices) setAt(name, url, state string) {
+	s.t.Helper()
+	at, err := netip.ParseAddrPort(strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(name, "IPv4", int32(at.Port()), at.Addr().String()+state)
+}
+
+func (s *endpointSlices) write(name string, family discoveryv1.AddressType, port int32, pods string) {
+	s.t.Helper()
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: "webcache-fleet"}},
 		AddressType: family,
-		Ports:       []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
+		Ports:       []discoveryv1.EndpointPort{{Name: new("http"), Port: new(port)}},
 	}
 	for _, pod := range strings.Fields(pods) {
 		addr := strings.TrimRight(pod, "-!")

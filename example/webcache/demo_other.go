@@ -1,8 +1,0 @@
-//go:build !linux
-
-package main
-
-import "syscall"
-
-// endsWithUs has nothing to add: a child ends when its standard input does.
-func endsWithUs() *syscall.SysProcAttr { return nil }
