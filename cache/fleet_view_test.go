@@ -170,6 +170,35 @@ func TestG4WhoWasCutOffHearsWhatItMissed(t *testing.T) {
 	})
 }
 
+// Who gets something old from an instance that was cut off, and has not heard yet what it missed, drops that when all have heard.
+func TestG4WhatTheUnreachedGaveIsDropped(t *testing.T) {
+	inFleet(t, 4, nil, func(f *fleet) {
+		key := f.ownedBy(2)
+		f.get(2, key)
+		f.Partition([]int{2, 3})
+		f.origin.write(key)
+		begun := time.Now()
+		var ue *cache.UnreachedError
+		if err := f.caches[0].Remove(f.t.Context(), key); !errors.As(err, &ue) || len(ue.Errors) != 2 {
+			t.Errorf("Remove: %v", err)
+		}
+		f.Heal()
+		time.Sleep(6*time.Second - time.Since(begun)) // the holds are over, and nobody has said hello yet
+		f.mirror(1, key)                              // which was reached
+		f.mirror(3, key)
+		if v := f.get(1, key); v == f.origin.value(key) {
+			t.Error("the owner has heard already: the test shows nothing")
+		}
+		time.Sleep(20 * time.Second) // less than what a mirror lives
+		f.isNew(key)
+		before := f.CountsAll().Fences
+		time.Sleep(time.Minute)
+		if n := f.CountsAll().Fences - before; n != 0 {
+			t.Errorf("%d fences more: it does not end", n)
+		}
+	})
+}
+
 // The same if the one who invalidated is gone.
 func TestG4JournalOfOthers(t *testing.T) {
 	inFleet(t, 3, nil, func(f *fleet) {

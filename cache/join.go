@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -38,6 +37,8 @@ type company struct {
 	owed      map[Peer][]Invalidation // that did not reach them
 	pulls     uint64                  // begun
 	joins     int                     // under way
+	again     bool                    // one of them is to begin anew
+	forgot    map[Peer]bool           // are to be told that this instance had forgotten them
 	joined    chan struct{}           // closed when none is under way any more; nil if none ever was
 	clean     memory.Instant          // since when this instance has held anything
 	takenOver *Slots                  // that this instance took over since their owners were told; nil if it never did
@@ -53,9 +54,6 @@ type position struct {
 	life, seq uint64
 	sure      bool
 }
-
-// maxOwed is how many invalidations are kept for an instance that could not be reached. Beyond them it is to drop everything.
-const maxOwed = 256
 
 // join makes this instance a part of the fleet. It says hello to everyone that it can learn of; until all of them have answered, or
 // cannot be reached, nothing that it gets is stored or shared: somebody may be invalidating it at this moment, who has not
@@ -74,27 +72,53 @@ func (c *Cache[K, V]) join() {
 	}
 	m.mu.Unlock()
 	m.start(func() {
-		met := make(map[Peer]bool)
-		for c.closing.Err() == nil {
-			fresh := slices.DeleteFunc(slices.Clone(c.cfg.Peers.Others()), func(p Peer) bool { return met[p] })
-			if len(fresh) == 0 {
-				break
+		for again := true; again; {
+			c.helloAll()
+			m.mu.Lock()
+			if again = m.again && c.closing.Err() == nil; again {
+				m.again = false
+			} else if m.joins--; m.joins == 0 {
+				c.store.Join()
+				close(m.joined)
 			}
-			for _, p := range fresh {
-				met[p] = true
-			}
-			c.hello(fresh, joinTimeout)
+			m.mu.Unlock()
 		}
-		m.mu.Lock()
-		if m.joins--; m.joins == 0 {
-			c.store.Join()
-			close(m.joined)
-		}
-		m.mu.Unlock()
 		c.beatLater()
 		c.copyLater()
 		c.moved()
 	})
+}
+
+// helloAll says hello to everyone that this instance can learn of.
+func (c *Cache[K, V]) helloAll() {
+	met := make(map[Peer]bool)
+	for c.closing.Err() == nil {
+		fresh := slices.DeleteFunc(slices.Clone(c.cfg.Peers.Others()), func(p Peer) bool { return met[p] })
+		if len(fresh) == 0 {
+			return
+		}
+		for _, p := range fresh {
+			met[p] = true
+		}
+		c.hello(fresh, joinTimeout)
+	}
+}
+
+// rejoin is join for an instance that was forgotten for a while, and keeps what it has: it asks everybody what it has missed, and until it
+// knows serves nothing of that.
+func (c *Cache[K, V]) rejoin() {
+	m := &c.company
+	m.mu.Lock()
+	for p, at := range m.heard {
+		at.sure = false
+		m.heard[p] = at
+	}
+	joining := m.joins > 0
+	m.again = joining
+	m.mu.Unlock()
+	if !joining {
+		c.join()
+	}
 }
 
 // awaitJoin waits until this instance has joined, or its caller's patience ends: what is got now would not be shared.
@@ -116,8 +140,9 @@ func (c *Cache[K, V]) awaitJoin(ctx context.Context) {
 }
 
 // meet says hello to peers that came into the view, or can be reached again, on a goroutine of its own, which ends with the
-// cache.
-func (c *Cache[K, V]) meet(peers []Peer) {
+// cache. forgotten are those of them that are to be told that they were.
+func (c *Cache[K, V]) meet(peers, forgotten []Peer) {
+	c.forgets(forgotten)
 	if c.company.isEmpty() {
 		c.join()
 		return
@@ -126,6 +151,26 @@ func (c *Cache[K, V]) meet(peers []Peer) {
 		c.hello(peers, helloTimeout)
 		c.beatLater()
 	})
+}
+
+// forgets notes that peers are to be told that this instance had forgotten them. Until then they take what they have for good, and are asked
+// for nothing.
+func (c *Cache[K, V]) forgets(peers []Peer) {
+	if len(peers) == 0 || mutant.On(mutant.ReturnsUntold) {
+		return
+	}
+	for _, p := range peers {
+		c.strangers.addFor(p, maxSince)
+	}
+	m := &c.company
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.forgot == nil {
+		m.forgot = make(map[Peer]bool)
+	}
+	for _, p := range peers {
+		m.forgot[p] = true
+	}
 }
 
 // isEmpty reports whether this instance has not heard of anybody yet.
@@ -186,6 +231,11 @@ func (c *Cache[K, V]) beatNow() {
 	left := func(p Peer) bool { return !slices.Contains(others, p) }
 	maps.DeleteFunc(m.heard, func(p Peer, _ position) bool { return left(p) })
 	maps.DeleteFunc(m.owed, func(p Peer, _ []Invalidation) bool { return left(p) })
+	for p := range m.forgot {
+		if left(p) {
+			c.toldLocked(p)
+		}
+	}
 	if !m.closed {
 		m.beat.Reset(c.beatTime())
 	}
@@ -215,7 +265,20 @@ func (m *company) ask(p Peer, now memory.Instant) *HelloRequest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := m.heard[p]
-	return &HelloRequest{Life: at.life, Seq: at.seq, Since: time.Duration(now - m.clean), Brief: at.sure}
+	return &HelloRequest{Life: at.life, Seq: at.seq, Since: time.Duration(now - m.clean), Brief: at.sure, Forgot: m.forgot[p]}
+}
+
+// told notes that p knows that it was forgotten.
+func (c *Cache[K, V]) told(p Peer) {
+	c.company.mu.Lock()
+	defer c.company.mu.Unlock()
+	c.toldLocked(p)
+}
+
+// toldLocked is told. company.mu must be held.
+func (c *Cache[K, V]) toldLocked(p Peer) {
+	delete(c.company.forgot, p)
+	c.strangers.remove(p)
 }
 
 // doubt notes that p cannot be reached.
@@ -257,56 +320,4 @@ func (c *Cache[K, V]) heed(p Peer, r *HelloReply) {
 		m.heard = make(map[Peer]position)
 	}
 	m.heard[p] = position{r.Life, r.Seq, true}
-}
-
-// owe notes that an invalidation did not reach p. It is sent again when p can be reached.
-func (c *Cache[K, V]) owe(p Peer, i Invalidation) {
-	m := &c.company
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if mutant.On(mutant.NoJournal) {
-		return
-	}
-	if m.owed == nil {
-		m.owed = make(map[Peer][]Invalidation)
-	}
-	if m.owed[p] = append(m.owed[p], i); len(m.owed[p]) > maxOwed {
-		m.owed[p] = []Invalidation{{ID: i.ID, All: true}}
-	}
-}
-
-// pay sends p what it is owed, all at the same time: it may be far away. It reports whether nothing is owed any more.
-func (c *Cache[K, V]) pay(p Peer) bool {
-	m := &c.company
-	m.mu.Lock()
-	owed := slices.Clone(m.owed[p])
-	m.mu.Unlock()
-	if len(owed) == 0 {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(c.closing, invalidateTimeout)
-	defer cancel()
-	var wg sync.WaitGroup
-	for _, i := range owed {
-		wg.Go(func() {
-			err := p.Fence(ctx, i.request(c.cfg.Name))
-			if err == nil || errors.Is(err, ErrUnknownCache) {
-				m.paid(p, i.ID)
-			}
-		})
-	}
-	wg.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.owed[p]) == 0
-}
-
-// paid notes that p has been told of an invalidation.
-func (m *company) paid(p Peer, id uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.owed[p] = slices.DeleteFunc(m.owed[p], func(i Invalidation) bool { return i.ID == id })
-	if len(m.owed[p]) == 0 {
-		delete(m.owed, p)
-	}
 }

@@ -121,8 +121,9 @@ type Responder interface {
 	// Get may be delivered to the responder more than once.
 	Get(ctx context.Context, req *GetRequest, deliver func(i int, a Answer)) error
 
-	// Met says that peers came into this instance's view, or can be reached again. It does not block.
-	Met(peers []Peer)
+	// Met says that peers came into this instance's view, or can be reached again. forgotten are those of them that this instance had
+	// forgotten, see Peers, and that have begun no new life since. It does not block.
+	Met(peers, forgotten []Peer)
 
 	// Moved says that this instance's view is another one, so that it may own what others owned. It does not block.
 	Moved()
@@ -239,6 +240,9 @@ type HelloRequest struct {
 	Since time.Duration
 	// Brief says that the sender has missed nothing: it asks for Life and Seq alone.
 	Brief bool
+	// Forgot says that the sender had forgotten the receiver, see Peers, and knows it again: so invalidations have passed the receiver by, and
+	// it is to ask everybody for them.
+	Forgot bool
 	// TookOver says that the receiver could not be reached, and that the sender, which comes next, has loaded what the receiver owns.
 	// It has heard since what the receiver knows of. When the receiver's Responder has answered, its Peers yields the sender in Former and
 	// Gained, for a time, and calls Moved. If the sender is not a member of the receiver's view, it is ignored.

@@ -109,12 +109,15 @@ func (c *Cache[K, V]) inMemory(key string, req *GetRequest, behind *[]due) *item
 }
 
 // Met implements Responder.
-func (r responder[K, V]) Met(peers []Peer) { r.c.meet(peers) }
+func (r responder[K, V]) Met(peers, forgotten []Peer) { r.c.meet(peers, forgotten) }
 
 // Hello implements Responder.
 func (r responder[K, V]) Hello(_ context.Context, req *HelloRequest) (*HelloReply, error) {
 	if r.c.closed.Load() {
 		return nil, ErrUnknownCache
+	}
+	if req.Forgot {
+		r.c.rejoin()
 	}
 	return r.c.journal.tell(req, r.c.store.Now()), nil
 }

@@ -81,6 +81,9 @@ func (c *Cache[K, V]) helloTo(ctx context.Context, p Peer, takenOver *Slots) err
 	req.Cache = c.cfg.Name
 	r, err := p.Hello(ctx, req)
 	if err == nil {
+		if req.Forgot {
+			c.told(p)
+		}
 		c.heed(p, r)
 		paid := c.pay(p)
 		if takenOver == nil || paid && c.tellTakenOver(ctx, p) == nil {

@@ -10,7 +10,8 @@ import (
 // strangerTime is how long an instance that does not run this Version of the cache is not asked again.
 const strangerTime = 2 * time.Second
 
-// strangers are the instances that do not run this cache, or another Version of it.
+// strangers are the instances that are not asked for values: they do not run this cache, or another Version of it, or were forgotten and may
+// not know that yet.
 type strangers struct {
 	any atomic.Bool // there may be some: until was added to
 
@@ -19,7 +20,10 @@ type strangers struct {
 	until map[Peer]time.Time
 }
 
-func (s *strangers) add(p Peer) {
+// add adds p for strangerTime.
+func (s *strangers) add(p Peer) { s.addFor(p, strangerTime) }
+
+func (s *strangers) addFor(p Peer, d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -27,8 +31,14 @@ func (s *strangers) add(p Peer) {
 	if s.until == nil {
 		s.until = make(map[Peer]time.Time)
 	}
-	s.until[p] = now.Add(strangerTime)
+	s.until[p] = now.Add(d)
 	s.any.Store(true)
+}
+
+func (s *strangers) remove(p Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.until, p)
 }
 
 func (s *strangers) contains(p Peer) bool {

@@ -138,9 +138,33 @@ func TestForgottenStaysForgotten(t *testing.T) {
 	if len(a.Others()) != 2 {
 		t.Error("it is a member elsewhere, and not known")
 	}
+	if !a.hear(c.Self(), c.instance) {
+		t.Error("it is not told that it was forgotten")
+	}
 	a.view.Store(view)
-	a.hear(c.Self(), newInstanceID())
+	if changes, err := a.relist(Member{URL: b.Self()}, Member{URL: c.Self()}); err != nil || len(changes.forgotten) != 1 || changes.forgotten[0].Addr() != c.Self() {
+		t.Errorf("it comes back: %+v, %v", changes, err)
+	}
+	if a.hear(c.Self(), c.instance) {
+		t.Error("a member counts as forgotten")
+	}
+	a.view.Store(view)
+	if a.hear(c.Self(), newInstanceID()) {
+		t.Error("its next life counts as forgotten")
+	}
 	if len(a.Others()) != 2 || a.Left(a.registry[c.Self()]) {
 		t.Error("its next life is not known")
 	}
+}
+
+// relist is Set, and returns what caches would be told.
+func (n *node) relist(members ...Member) (changes, error) {
+	listed, err := n.check(members)
+	if err != nil {
+		return changes{}, err
+	}
+	n.setMu.Lock()
+	defer n.setMu.Unlock()
+	n.listed = listed
+	return n.replace()
 }

@@ -158,7 +158,7 @@ func (r responder) Hit(version, key string) (a cache.Answer, ok bool) {
 	return a, false
 }
 
-func (r responder) Met([]cache.Peer) {}
+func (r responder) Met(_, _ []cache.Peer) {}
 
 func (r responder) Moved() {}
 

@@ -36,32 +36,38 @@ func (p *Pool) Set(members ...Member) error {
 func (p *Pool) change(do func()) error {
 	p.setMu.Lock()
 	do()
-	came, moved, err := p.replace()
+	c, err := p.replace()
 	p.setMu.Unlock()
 	if err != nil {
 		return err
 	}
-	p.tell(came, moved)
+	p.tell(c)
 	return nil
 }
 
-// replace makes the view of those who are members now. It returns those that came, and whether keys have other owners. setMu must be
-// held.
-func (p *Pool) replace() (came []cache.Peer, moved bool, err error) {
+// changes are those of a view that caches are told of.
+type changes struct {
+	came      []cache.Peer // into the view, or can be reached again
+	forgotten []cache.Peer // of these
+	moved     bool         // others own what they did not own before
+}
+
+// replace makes the view of those who are members now. setMu must be held.
+func (p *Pool) replace() (c changes, err error) {
 	placed, leaving := p.place()
 	table, err := ring.New(placed...)
 	if err != nil {
-		return nil, false, fmt.Errorf("peers: Set: %w", err)
+		return c, fmt.Errorf("peers: Set: %w", err)
 	}
 	old := p.view.Load()
 	if old == nil {
 		p.view.Store(p.newView(table, nil, nil))
-		return nil, false, nil
+		return c, nil
 	}
 	met := maps.Clone(old.met)
 	former := old.former
 	until := p.now() + p.viewWindow
-	if moved = old.table.Epoch() != table.Epoch(); moved {
+	if c.moved = old.table.Epoch() != table.Epoch(); c.moved {
 		for url, pr := range old.peers {
 			met[url] = pr.leftAt(until)
 		}
@@ -82,10 +88,13 @@ func (p *Pool) replace() (came []cache.Peer, moved bool, err error) {
 	for url, pr := range v.peers {
 		if old.peers[url] == nil {
 			pr.health.back()
-			came = append(came, pr)
+			c.came = append(c.came, pr)
+			if s := old.met[url]; s.gone || s.forgot {
+				c.forgotten = append(c.forgotten, pr)
+			}
 		}
 	}
-	return came, moved, nil
+	return c, nil
 }
 
 // leftAt returns what is remembered of a member that leaves, until then.

@@ -137,7 +137,7 @@ func (m *monitor) ping(ctx context.Context, p *peer) {
 	case up:
 		p.pool.log.Warn("peers: peer is up again", "peer", p.url)
 		p.isBack()
-		p.pool.tell([]cache.Peer{p}, false)
+		p.pool.tell(changes{came: []cache.Peer{p}})
 	case down:
 		p.wentDown(err)
 	}

@@ -248,7 +248,9 @@ func (p *Pool) readBody(w http.ResponseWriter, r *http.Request) ([]byte, wire.Co
 
 // execute hands q, which comes from that URL, to the cache that it is for. The codes are of the reply's end.
 func (p *Pool) execute(ctx context.Context, from string, instance instanceID, q *wire.Request, deliver func(int, cache.Answer)) (code wire.Code, message string) {
-	p.hear(from, instance)
+	if p.hear(from, instance) && (q.Verb == wire.Hello || q.Verb == wire.Store) {
+		return wire.Failed, "this instance has forgotten the sender, which left its view and could not be reached, and tells it so when it comes back into it"
+	}
 	switch q.Verb {
 	case wire.Ping:
 		return wire.OK, ""

@@ -51,6 +51,7 @@ type stranger struct {
 	until    time.Duration // by the Pool's clock
 	left     bool          // it was a member: if it cannot be reached, it is gone
 	gone     bool          // it left and was forgotten: kept so that what it still asks does not make it known again
+	forgot   bool          // it was gone, in this life, and has not been told so
 	heard    bool          // it has asked this instance something since
 	instance instanceID    // that left; zero if it is not known
 }
@@ -165,13 +166,13 @@ func (p *Pool) dropUnknown(v *view) {
 	maps.DeleteFunc(p.registry, func(url string, _ *peer) bool { return !known[url] })
 }
 
-// tell tells all caches that peers came, or can be reached again, and whether others own what they did not own before.
-func (p *Pool) tell(came []cache.Peer, moved bool) {
+// tell tells all caches what has changed.
+func (p *Pool) tell(c changes) {
 	for _, a := range *p.attached.Load() {
-		if len(came) > 0 {
-			a.r.Met(came)
+		if len(c.came) > 0 {
+			a.r.Met(c.came, c.forgotten)
 		}
-		if moved {
+		if c.moved {
 			a.r.Moved()
 		}
 	}
@@ -224,7 +225,7 @@ func (p *Pool) meet(v *view, k wire.Known) (s stranger, changed bool) {
 	s, met := v.met[k.URL]
 	switch {
 	case !met, s.gone && k.As != wire.KnownLeft:
-		return stranger{until: until, left: k.As == wire.KnownLeft}, true
+		return stranger{until: until, left: k.As == wire.KnownLeft, forgot: s.gone || s.forgot, instance: s.instance}, true
 	case s.left && k.As != wire.KnownCame: // who has it as a member has not heard yet, or will refuse to forget it
 		return s, false
 	case !s.left && k.As == wire.KnownLeft:
@@ -237,8 +238,8 @@ func (p *Pool) meet(v *view, k wire.Known) (s stranger, changed bool) {
 }
 
 // hear notes that an instance asks this one something: then it may keep what it gets. If it said in another life that it leaves, it
-// is back.
-func (p *Pool) hear(from string, instance instanceID) {
+// is back. It returns true if this instance forgot it: then invalidations pass it by, and it must not take itself to be up to date.
+func (p *Pool) hear(from string, instance instanceID) (forgotten bool) {
 	v := p.view.Load()
 	if left, ok := v.away[from]; ok && left != instance {
 		p.comesBack(from, left)
@@ -251,25 +252,33 @@ func (p *Pool) hear(from string, instance instanceID) {
 		if pr.health.hint(time.Now()) {
 			p.monitor.poke()
 		}
-		return
+		return false
 	}
 	s, met := v.met[from]
-	if from == "" || from == p.self || met && s.left && s.instance == instance {
-		return
-	}
-	if met && s.heard && s.until > p.now()+p.viewWindow*7/8 {
-		return
+	same := met && s.instance == instance
+	forgotten = same && (s.gone || s.forgot)
+	lately := met && s.until > p.now()+p.viewWindow*7/8
+	switch {
+	case from == "", from == p.self, same && s.left && !s.gone, lately && (s.heard || forgotten):
+		return forgotten
 	}
 	p.setMu.Lock()
 	defer p.setMu.Unlock()
 	v = p.view.Load()
 	if url, err := normalize(from); v.peers[from] != nil || len(v.met) >= maxStrangers || err != nil || url != from || checkScheme(url, p.tlsOnly) != nil {
-		return
+		return forgotten
 	}
 	strangers := maps.Clone(v.met)
-	strangers[from] = stranger{until: p.now() + p.viewWindow, heard: true}
-	p.peerAt(from).instance.Store(&instance)
+	heard := stranger{until: p.now() + p.viewWindow, heard: true, instance: instance}
+	if s, met = v.met[from]; met && s.instance == instance {
+		heard.left, heard.gone, heard.forgot = s.left, s.gone, s.forgot
+	}
+	strangers[from] = heard
+	if !heard.gone {
+		p.peerAt(from).instance.Store(&instance)
+	}
 	p.view.Store(p.newView(v.table, v.former, strangers))
+	return forgotten
 }
 
 // known returns whom this instance knows, for those whose digest is another one.

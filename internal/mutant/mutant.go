@@ -34,6 +34,7 @@ const (
 	NoTagHold                 // what comes from others while a tag is being invalidated is stored, and joined by others
 	UntaggedMirrors           // what comes from others has no tags
 	StoresAcrossTags          // a Set stores though an invalidation of its tags overlapped it
+	ReturnsUntold             // one that was forgotten and comes back is not told so
 	last
 )
 
@@ -50,5 +51,5 @@ func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
 		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
 		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "TakesFromForgotten", "HedgesInDoubt", "StoresHedges",
-		"TellsTakeoverFirst", "JoinsAcrossTags", "NoTagHold", "UntaggedMirrors", "StoresAcrossTags"}[m]
+		"TellsTakeoverFirst", "JoinsAcrossTags", "NoTagHold", "UntaggedMirrors", "StoresAcrossTags", "ReturnsUntold"}[m]
 }

@@ -27,7 +27,7 @@ type Instance struct {
 	attached      map[string]*attachment
 	stopped, hung bool
 	met           map[int]stranger  // those that are among Others without being in the view
-	heard         map[int]int       // in which life another instance asked this one something last
+	heard         map[int]int       // in which life another instance asked this one something last, counted from 1
 	former        []formerView      // the latest first
 	standIns      map[int]time.Time // those that took over for this instance, and until when they are asked
 	lives         int               // how often the process was killed; a call is bound to the life that it began in
@@ -114,7 +114,7 @@ func (in *Instance) tellMet(l *link) {
 	}
 	in.fleet.mu.Unlock()
 	for _, r := range responders {
-		r.Met([]cache.Peer{l})
+		r.Met([]cache.Peer{l}, nil)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // A Responder is a cache.Responder made of functions, for tests that have no cache. The zero value has no value for
 // any key, and takes every Fence, Release and Store.
 type Responder struct {
-	MetFunc     func(peers []cache.Peer)
+	MetFunc     func(peers, forgotten []cache.Peer)
 	MovedFunc   func()
 	ListFunc    func(ctx context.Context, req *cache.ListRequest) (*cache.ListReply, error)
 	HelloFunc   func(ctx context.Context, req *cache.HelloRequest) (*cache.HelloReply, error)
@@ -31,9 +31,9 @@ func (r Responder) Hit(version, key string) (a cache.Answer, ok bool) {
 }
 
 // Met calls MetFunc, if it is not nil.
-func (r Responder) Met(peers []cache.Peer) {
+func (r Responder) Met(peers, forgotten []cache.Peer) {
 	if r.MetFunc != nil {
-		r.MetFunc(peers)
+		r.MetFunc(peers, forgotten)
 	}
 }
 

@@ -35,7 +35,9 @@ func (c *call) serve() {
 
 // execute runs the Responder, twice if the link duplicates the request.
 func (c *call) execute() error {
-	c.link.to.hear(c.link.from.index, c.lives[0])
+	if c.link.to.hear(c.link.from.index, c.lives[0]) && (c.request.Kind == KindHello || c.request.Kind == KindStore) {
+		return errors.New("it has forgotten the sender")
+	}
 	r := c.link.to.responder(c.request.Cache)
 	if r == nil {
 		return cache.ErrUnknownCache

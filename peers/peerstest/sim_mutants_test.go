@@ -21,6 +21,7 @@ var sharp = map[rules.Mutant]string{
 	rules.NoHandshake:       "joiner",
 	rules.CoalescesBeforeIt: "joiner",
 	rules.ForgetsNobody:     "deaf-leavers",
+	rules.ReturnsUntold:     "deaf-leavers",
 }
 
 // byName are the tests of package cache that find what schedules have not found in thousands of runs: it takes a place in time that they

@@ -108,7 +108,7 @@ func (w *world) lose(rng *rand.Rand) {
 	n := up[rng.IntN(len(up))]
 	n.listed.Store(false)
 	w.mu.Unlock()
-	switch rng.IntN(3) {
+	switch rng.IntN(4) {
 	case 0:
 		w.stop(n)
 		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
@@ -118,6 +118,14 @@ func (w *world) lose(rng *rand.Rand) {
 		w.fleet.Restart(n.index)
 		w.see(n)
 		w.start(n)
+	case 2:
+		w.logf("%d leaves for a while", n.index)
+		w.change(rng, func(members []int) []int { return without(members, n.index) })
+		time.Sleep(time.Duration(rng.IntN(10000)) * time.Millisecond)
+		w.logf("%d comes back", n.index)
+		w.change(rng, func(members []int) []int { return append(members, n.index) })
+		time.Sleep(w.kind.lag + returns)
+		n.listed.Store(true)
 	default:
 		w.logf("%d leaves", n.index)
 		w.change(rng, func(members []int) []int { return without(members, n.index) })
@@ -125,6 +133,9 @@ func (w *world) lose(rng *rand.Rand) {
 		w.stop(n)
 	}
 }
+
+// returns is how long it takes one that comes back into all views to hear what it missed.
+const returns = 3 * time.Second
 
 // part cuts the fleet in two for a while.
 func (w *world) part(rng *rand.Rand) {

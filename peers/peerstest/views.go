@@ -37,10 +37,14 @@ func (in *Instance) setView(v *view) {
 		old = &view{placed: sync.OnceValue(func() *placement { return f.place(rest) }), members: rest}
 	}
 	in.former = slices.Insert(slices.Clone(in.former), 0, formerView{placed: old.placed, until: until})
-	var came []cache.Peer
+	var came, forgotten []cache.Peer
 	for _, i := range v.members {
 		if i != in.index && !slices.Contains(old.members, i) {
 			came = append(came, in.links[i])
+			if s := in.met[i]; s.gone || s.forgot {
+				forgotten = append(forgotten, in.links[i])
+			}
+			delete(in.met, i)
 		}
 	}
 	for _, i := range old.members {
@@ -55,7 +59,7 @@ func (in *Instance) setView(v *view) {
 	f.mu.Unlock()
 	for _, r := range responders {
 		if len(came) > 0 {
-			r.Met(came)
+			r.Met(came, forgotten)
 		}
 		r.Moved()
 	}
@@ -154,11 +158,12 @@ func (in *Instance) Others() []cache.Peer {
 
 // A stranger is an instance that is known without being in the view.
 type stranger struct {
-	until time.Time
-	left  bool // it was in the view
-	gone  bool // it left and was forgotten: kept so that what it still asks does not make it known again
-	heard bool // it has asked for something since
-	life  int  // that left
+	until  time.Time
+	left   bool // it was in the view
+	gone   bool // it left and was forgotten: kept so that what it still asks does not make it known again
+	forgot bool // it was gone, in this life, and has not been told so
+	heard  bool // it has asked for something since
+	life   int  // that left, or asked; 0 if it is not known
 }
 
 // knownAs says what an instance is to one that knows it.
@@ -199,7 +204,7 @@ func (in *Instance) learn(known map[int]knownAs) {
 		s, met := in.met[i]
 		switch came := !k.member && !k.left; {
 		case !met, s.gone && !k.left:
-			s = stranger{until: k.until, left: k.left}
+			s = stranger{until: k.until, left: k.left, forgot: s.gone || s.forgot, life: s.life}
 		case s.left && !came: // who has it as a member has not heard yet, or will refuse to forget it
 		case !s.left && k.left:
 			s.left = !s.heard
@@ -213,18 +218,25 @@ func (in *Instance) learn(known map[int]knownAs) {
 	}
 }
 
-// hear adds one that asks, in some life of it, to Others.
-func (in *Instance) hear(from, life int) {
+// hear adds one that asks, in some life of it, to Others. It returns true if in forgot it.
+func (in *Instance) hear(from, life int) (forgotten bool) {
 	v := in.view.Load()
 	f := in.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	life++ // 0 says that none is known
 	s, met := in.met[from]
 	in.heard[from] = life
-	if slices.Contains(v.members, from) || met && s.left && s.life == life {
-		return
+	same := met && s.life == life
+	if slices.Contains(v.members, from) || same && s.left && !s.gone {
+		return false
 	}
-	in.met[from] = stranger{until: time.Now().Add(f.window), heard: true}
+	heard := stranger{until: time.Now().Add(f.window), heard: true, life: life}
+	if same {
+		heard.left, heard.gone, heard.forgot = s.left, s.gone, s.forgot
+	}
+	in.met[from] = heard
+	return heard.gone || heard.forgot
 }
 
 // Left implements cache.Peers.

@@ -52,6 +52,7 @@ func samples() map[string]*Request {
 		"list":            {Verb: List, Timeout: 5 * time.Second, List: &cache.ListRequest{Cache: "users", Version: "v2", Cursor: 1<<64 - 1}},
 		"list_slots":      {Verb: List, Timeout: 5 * time.Second, List: &cache.ListRequest{Cache: "users", Cursor: 7, Slots: &cache.Slots{0: 1, 8191: 128}}},
 		"hello_brief":     {Verb: Hello, Timeout: 2 * time.Second, Hello: &cache.HelloRequest{Cache: "users", Life: 5, Seq: 300, Brief: true}},
+		"hello_forgot":    {Verb: Hello, Timeout: 2 * time.Second, Hello: &cache.HelloRequest{Cache: "users", Life: 5, Seq: 300, Since: time.Hour, Forgot: true}},
 		"hello_took_over": {Verb: Hello, Timeout: 2 * time.Second, Hello: &cache.HelloRequest{Cache: "users", Life: 5, Seq: 301, Brief: true, TookOver: true}},
 		"release":         {Verb: Release, Timeout: cache.Forever, Release: &cache.ReleaseRequest{Cache: "users", ID: 1, Keys: []string{"k", "l"}}},
 		"release_all":     {Verb: Release, Timeout: cache.Forever, Release: &cache.ReleaseRequest{Cache: "users", ID: 1, All: true}},

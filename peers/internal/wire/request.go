@@ -83,7 +83,7 @@ func AppendRequest(dst []byte, q *Request) ([]byte, error) {
 		}
 		return appendGone(dst, f.Gone)
 	case Hello:
-		head(bit(flagBrief, q.Hello.Brief) | bit(flagTookOver, q.Hello.TookOver))
+		head(bit(flagBrief, q.Hello.Brief) | bit(flagTookOver, q.Hello.TookOver) | bit(flagForgot, q.Hello.Forgot))
 		return appendHello(dst, q.Hello)
 	case Store:
 		head(bit(flagStoreTags, len(q.Store.Tags) > 0))
@@ -206,7 +206,7 @@ func DecodeRequest(b []byte) (*Request, error) {
 	case Store:
 		known = flagStoreTags
 	case Hello:
-		known = flagBrief | flagTookOver
+		known = flagBrief | flagTookOver | flagForgot
 	case List:
 		known = flagSlots
 	}
@@ -265,6 +265,7 @@ func (r *reader) body(q *Request, flags byte) {
 			Since:    r.duration(),
 			Brief:    flags&flagBrief != 0,
 			TookOver: flags&flagTookOver != 0,
+			Forgot:   flags&flagForgot != 0,
 		}
 	case Store:
 		q.Store = &cache.StoreRequest{

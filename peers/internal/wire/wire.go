@@ -289,6 +289,7 @@ const (
 	flagTags     = 1 << 2 // of a fence or a release, and of a hold or a missed invalidation
 	flagBrief    = 1 << 0 // of a hello
 	flagTookOver = 1 << 1 // of a hello
+	flagForgot   = 1 << 2 // of a hello
 	flagSlots    = 1 << 0 // of a list
 	flagGap      = 1 << 0 // of the value that answers a hello
 	flagLoaded   = 1 << 0 // of an answer
