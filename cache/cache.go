@@ -24,6 +24,7 @@ type Cache[K ~string, V any] struct {
 	strangers strangers
 	journal   *journal // nil without Peers
 	company   company
+	hedges    *hedger[V]   // nil without Peers
 	warnAt    atomic.Int64 // the Instant before which warn is silent
 
 	closed  atomic.Bool
@@ -47,6 +48,7 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 	maxBytes := cfg.MaxBytes
 	if cfg.Peers != nil {
 		c.journal = newJournal(maxBytes)
+		c.hedges = new(hedger[V])
 		maxBytes -= c.journal.cost()
 	}
 	c.store = memory.New[V](maxBytes, cfg.Peers != nil && cfg.MirrorTTL > 0)

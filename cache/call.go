@@ -19,6 +19,7 @@ type call[V any] struct {
 	run      *singleflight.Run
 	watched  bool // run knows of answers
 	sent     memory.Instant
+	number   uint64         // of keys that were fetched before it, about
 	until    memory.Instant // when the walk's time is up
 	flights  []*flight[V]   // by index in the request; nil: settled
 	answered int
@@ -38,9 +39,9 @@ func (c *Cache[K, V]) send(now memory.Instant, w *walk[V], flights []*flight[V],
 	for _, f := range flights {
 		req.Keys = append(req.Keys, f.Key)
 	}
-	c.count.fetches.Add(uint64(len(flights)))
+	number := c.count.fetches.Add(uint64(len(flights)))
 	// A mirror's term is counted from here, so that it needs no clock but this one's.
-	a := call[V]{peer: p, run: flights[0].Run(), sent: now, until: w.until, flights: flights}
+	a := call[V]{peer: p, run: flights[0].Run(), sent: now, number: number, until: w.until, flights: flights}
 	timeout := Forever
 	if w.until != memory.Never {
 		timeout = max(time.Duration(w.until-a.sent), 1)
@@ -112,6 +113,11 @@ func unsettled[V any](flights []*flight[V]) []*flight[V] {
 		}
 	}
 	return left
+}
+
+// hedged reports whether a is a call for one key that was settled by somebody else.
+func (a *call[V]) hedged() bool {
+	return len(a.flights) == 1 && a.flights[0] != nil && a.flights[0].Settled()
 }
 
 // watch has Next interrupted when the flights' run is cancelled, which is when the cache is closed: nobody looks

@@ -66,7 +66,13 @@ func (c *Cache[K, V]) fetchHere(ctx context.Context, now memory.Instant, f *flig
 	c.guard(w.flights, &a, func() {
 		w.carried = c.inject(ctx)
 		a = c.send(now, &w, w.flights, p, p != owner)
+		if p != owner || h.reload {
+			c.finish(ctx, &w, &a)
+			return
+		}
+		place := c.watch(f, &a)
 		c.finish(ctx, &w, &a)
+		place.leave(f)
 	})
 }
 
@@ -91,7 +97,8 @@ func (c *Cache[K, V]) finish(ctx context.Context, w *walk[V], a *call[V]) {
 		err := c.take(ctx, a)
 		a.unwatch()
 		switch {
-		case err == nil && a.late == 0:
+		case err == nil && a.late == 0, a.hedged():
+			c.timed(w, a)
 		case err != nil && ctx.Err() != nil: // the caller leaves; others may be waiting
 			c.fetchBehind(*w, a)
 			return

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
 const (
@@ -102,7 +103,7 @@ func (c *Cache[K, V]) pullSome(p Peer, keys []string) (bytes int64) {
 		})
 		switch {
 		case f == nil:
-		case !c.isFormer(p, key): // it was forgotten meanwhile, since it could not be reached by one who invalidates
+		case !c.isFormer(p, key) && !mutant.On(mutant.TakesFromForgotten): // it was forgotten meanwhile, since it could not be reached by one who invalidates
 			c.abandon(f)
 		default:
 			flights = append(flights, f)

@@ -150,7 +150,7 @@ func (c *Cache[K, V]) copySome(s *copySource, then memory.Instant) (bytes int, m
 		})
 		switch {
 		case f == nil:
-		case c.owner(key) != s.peer:
+		case c.owner(key) != s.peer && !mutant.On(mutant.TakesFromForgotten):
 			// Only now: had it left before, who invalidates could have done without it, and have this instance forget it. If it leaves after
 			// this, a fence that does without it finds the flight.
 			c.store.Settle(f, nil, errNotCopied)

@@ -76,6 +76,28 @@ func TestG8WhoTakesOverHasCopies(t *testing.T) {
 	})
 }
 
+// Who begins anew asks those who have copies of what it held before.
+func TestG9WhoRestartsFindsCopies(t *testing.T) {
+	inFleet(t, 3, nil, func(f *fleet) {
+		keys := testKeys(100)
+		for _, key := range keys {
+			f.get(2, key)
+		}
+		time.Sleep(15 * time.Second)
+		f.caches[0].Close()
+		f.Restart(0)
+		f.caches[0] = f.newCache(0, nil)
+		for _, key := range keys {
+			f.get(0, key)
+			f.loads(key, 1)
+		}
+		synctest.Wait()
+		if s := f.caches[0].Stats(); s.PeekHits == 0 || s.Loads > 0 {
+			t.Errorf("%d loads, %d of %d peeks found something", s.Loads, s.PeekHits, s.Peeks)
+		}
+	})
+}
+
 // A copy is a lease: if its owner has not been reached for longer than that, it is loaded anew.
 func TestG8CopyIsALease(t *testing.T) {
 	inFleet(t, 3, nil, func(f *fleet) {

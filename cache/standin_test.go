@@ -176,3 +176,39 @@ func TestG4WhoTookOverHearsWhatItMissedFirst(t *testing.T) {
 		f.isNew(key)
 	})
 }
+
+// One that left, and that who invalidates could not reach, is forgotten, also by those who have just listed what it holds, to pull or to copy
+// that.
+func TestG4ForgottenWhenItWasListed(t *testing.T) {
+	for _, copied := range []bool{false, true} {
+		t.Run(fmt.Sprint("copied ", copied), func(t *testing.T) {
+			inFleet(t, 3, soonCopied, func(f *fleet) {
+				f.SetDetection(100 * time.Millisecond)
+				key := f.ownedBy(0, 1) // 1 owns it when 0 has left
+				f.SetFaults(2, 0, peerstest.Faults{DropRequests: true})
+				f.get(0, key)
+				leave := func() {
+					f.SetView(1, 1, 2)
+					f.SetView(2, 1, 2)
+				}
+				if !copied {
+					leave()
+				}
+				holds := f.Hold(func(m peerstest.Message) bool {
+					return m.Kind == peerstest.KindList && m.From == 1 && m.To == 0 && m.Reply
+				})
+				if _, err := holds.Await(f.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if copied {
+					leave()
+				}
+				f.origin.write(key)
+				f.remove(2, key)
+				holds.Release()
+				synctest.Wait()
+				f.isNewAt(key, 1, 2)
+			})
+		})
+	}
+}

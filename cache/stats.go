@@ -28,6 +28,8 @@ type Stats struct {
 	FetchFailures uint64 // not keys but requests to which an instance gave no usable answer
 	Takeovers     uint64 // loaded here because the instances that come first for the key did not answer
 	LastResorts   uint64 // loaded here, and not kept, because too many did not answer
+	Hedges        uint64 // asked of the instance that comes next, since the owner took longer than it hardly ever does
+	HedgesWon     uint64 // of these, answered from there before the owner did
 	Peeks         uint64 // asked, before a load, of the instance that owned the key before
 	PeekHits      uint64 // of these, found there, and not loaded
 	Pulled        uint64 // taken over from the instance that owned the key before, without being asked for
@@ -65,6 +67,7 @@ type counters struct {
 	fetches, fetchHits, fetchFailures               atomic.Uint64
 	takeovers, lastResorts, served, servedHits      atomic.Uint64
 	peeks, peekHits, pulled, promoted               atomic.Uint64
+	hedges, hedgesWon                               atomic.Uint64
 	sets, removes, removedTags, clears              atomic.Uint64
 	missed, gaps                                    atomic.Uint64
 }
@@ -80,6 +83,7 @@ func (c *Cache[K, V]) Stats() Stats {
 		Refreshes: n.refreshes.Load(), EarlyRefreshes: n.earlyRefreshes.Load(),
 		Fetches: n.fetches.Load(), FetchHits: n.fetchHits.Load(), FetchFailures: n.fetchFailures.Load(),
 		Takeovers: n.takeovers.Load(), LastResorts: n.lastResorts.Load(),
+		Hedges: n.hedges.Load(), HedgesWon: n.hedgesWon.Load(),
 		Peeks: n.peeks.Load(), PeekHits: n.peekHits.Load(), Pulled: n.pulled.Load(), Promoted: n.promoted.Load(), Missed: n.missed.Load(), Gaps: n.gaps.Load(),
 		Served: n.served.Load(), ServedHits: n.servedHits.Load(),
 		Sets: n.sets.Load(), Removes: n.removes.Load(), RemovedTags: n.removedTags.Load(), Clears: n.clears.Load(),

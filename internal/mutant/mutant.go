@@ -26,6 +26,9 @@ const (
 	CopyFromReceipt           // a copy's term is counted from its receipt
 	RenewsAnyCopy             // and renewed though the owner has another value
 	PeeksInDoubt              // a load asks another one for what was invalidated not everywhere
+	TakesFromForgotten        // what one that is forgotten listed is pulled or copied
+	HedgesInDoubt             // a hedge asks another one for that
+	StoresHedges              // what a hedge brings is kept, without a lease of the owner's
 	TellsTakeoverFirst        // who took over tells the owner so before it has heard what it missed
 	JoinsAcrossTags           // Gets that begin after a fence of tags take what is loading
 	NoTagHold                 // what comes from others while a tag is being invalidated is stored, and joined by others
@@ -47,6 +50,6 @@ func All() []Mutant {
 func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
 		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
-		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "TellsTakeoverFirst",
-		"JoinsAcrossTags", "NoTagHold", "UntaggedMirrors", "StoresAcrossTags", "ReturnsUntold"}[m]
+		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "TakesFromForgotten", "HedgesInDoubt", "StoresHedges",
+		"TellsTakeoverFirst", "JoinsAcrossTags", "NoTagHold", "UntaggedMirrors", "StoresAcrossTags", "ReturnsUntold"}[m]
 }

@@ -32,6 +32,9 @@ var byName = map[rules.Mutant]string{
 	rules.CopiesDuringHold:   "TestG4CopyDuringAHold",
 	rules.CopyFromReceipt:    "TestG4CopyTermCountsFromSending",
 	rules.RenewsAnyCopy:      "TestG4CopyOfAnotherVersionIsNotRenewed",
+	rules.HedgesInDoubt:      "TestG4HedgeInDoubt",
+	rules.StoresHedges:       "TestG4HedgeStoresNothing",
+	rules.TakesFromForgotten: "TestG4ForgottenWhenItWasListed",
 	rules.PeeksInDoubt:       "TestG4WhoReturnsAndWhoWasNotReached",
 	rules.TellsTakeoverFirst: "TestG4WhoTookOverHearsWhatItMissedFirst",
 }

@@ -118,7 +118,7 @@ func (s *Store[V]) Confirm(key string, version uint64, until Instant) (cost int6
 // TakeOver returns the copy of key as an item of this instance's own, which key has until the lease of the copy is over; nil if there
 // is no copy that may be used. The copy stays.
 func (s *Store[V]) TakeOver(key string) *Item[V] {
-	it, _ := s.fromCopy(key, func(sh *shard[V], e *copyEntry[V]) *Item[V] {
+	it, _ := s.fromCopy(key, func(_ *shard[V], e *copyEntry[V]) *Item[V] {
 		it := *e.item
 		it.Copy = false
 		it.Fresh, it.Lease = min(it.Fresh, e.lease), e.lease

@@ -254,10 +254,10 @@ func (sh *shard[V]) landLocked(f *Flight[V]) bool {
 	return false
 }
 
-// Pass ends a flight with what it brought, and leaves in memory what is there.
-func (s *Store[V]) Pass(f *Flight[V], item *Item[V], err error) {
+// Pass ends a flight with what it brought, and leaves in memory what is there. It reports whether it was the first to end it.
+func (s *Store[V]) Pass(f *Flight[V], item *Item[V], err error) (first bool) {
 	s.takeOut(f)
-	f.Call.Settle(item, err)
+	return f.Call.Settle(item, err)
 }
 
 // Close drops everything, and returns the flights that are under way, detached. Nothing can be begun or
