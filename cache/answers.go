@@ -91,7 +91,9 @@ func (g *goAnswers) deliver(i int, a Answer) {
 		return // too late
 	}
 	g.ready = append(g.ready, goAnswer{i, a})
-	g.delivered++
+	if a.Status != StatusQueued {
+		g.delivered++
+	}
 	g.wakeLocked()
 }
 

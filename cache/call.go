@@ -68,8 +68,12 @@ func (c *Cache[K, V]) take(ctx context.Context, a *call[V]) error {
 		if i < 0 || i >= len(a.flights) || a.flights[i] == nil {
 			return fmt.Errorf("cache: %s answered key %d of %d, or answered it twice", a.peer.Addr(), i, len(a.flights))
 		}
-		a.answered++
 		f := a.flights[i]
+		if answer.Status == StatusQueued {
+			f.SetQueued(true) // who leaves before the answer comes is told so
+			continue
+		}
+		a.answered++
 		if c.late(a, &answer) {
 			a.late++
 			continue

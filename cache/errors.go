@@ -18,8 +18,8 @@ var (
 
 	// ErrOverloaded says that a load has not begun, because the loads before it took all of the turns that
 	// Config.MaxLoads gives: its caller's deadline or LoadTimeout passed before it had one, or too many waited. It is a
-	// context.DeadlineExceeded as well. errors.Is finds it on every instance, but for a caller elsewhere who leaves on
-	// a deadline of his own: he cannot tell what the owner waits for, and gets his context's error.
+	// context.DeadlineExceeded as well. errors.Is finds it on every instance. A caller elsewhere hears a moment later that the
+	// owner's load waits (25 ms and the way): if his deadline is sooner, he gets his context's error.
 	ErrOverloaded error = overload{}
 
 	// ErrUnknownCache is what a Peer returns if the instance has no cache of the name asked for:

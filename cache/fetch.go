@@ -239,7 +239,8 @@ func (c *Cache[K, V]) fillHere(ctx context.Context, flights []*flight[V], h how)
 	for i, f := range flights {
 		keys[i] = f.Key
 	}
-	c.many(ctx, keys, h, func(i int, it *item[V], err error) {
+	queued := func(i int) { flights[i].SetQueued(true) }
+	c.many(ctx, keys, h, queued, func(i int, it *item[V], err error) {
 		if it != nil {
 			c.renew(keys[i], h)
 		}

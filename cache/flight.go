@@ -63,13 +63,20 @@ type fills[V any] struct {
 	keys    []string
 	h       how
 	since   memory.Seq
+	queued  func(i int)  // is told of loads that wait for their turn, if it is not nil
+	told    []bool       // by index in keys: queued was called
 	items   []*item[V]   // by index in keys; nil: wait for the flight
 	flights []*flight[V] // likewise; nil and no item: the cache is closed
 }
 
-// many fills many keys: it calls each with what came of every key, as that comes, and never concurrently.
-func (c *Cache[K, V]) many(ctx context.Context, keys []string, h how, each func(i int, it *item[V], err error)) {
-	c.collect(ctx, c.beginFills(ctx, keys, h), each)
+// many fills many keys: it calls each with what came of every key, as that comes, and never concurrently. It calls queued of each whose load
+// is found to wait for its turn, once.
+func (c *Cache[K, V]) many(ctx context.Context, keys []string, h how, queued func(i int), each func(i int, it *item[V], err error)) {
+	b := c.beginFills(ctx, keys, h)
+	if c.loads != nil {
+		b.queued = queued
+	}
+	c.collect(ctx, b, each)
 }
 
 // beginFills joins or starts the flights that fill keys. Those that it starts run as one if there is a LoadMany.
@@ -128,12 +135,18 @@ func (c *Cache[K, V]) collect(ctx context.Context, b *fills[V], each func(i int,
 		}
 		each(i, it, err)
 	}
-	for ended := false; waiting > 0 && !ended; waiting-- {
+	look := newQueueLook(b.queued != nil && waiting > 0)
+	defer look.stop()
+	for ended := false; waiting > 0 && !ended; {
 		select {
 		case i := <-settled:
+			waiting--
 			take(i)
 		case <-ctx.Done():
 			ended = true
+		case <-look.due():
+			look.again()
+			b.tellQueued()
 		}
 	}
 	for i, f := range b.flights {
@@ -146,7 +159,7 @@ func (c *Cache[K, V]) collect(ctx context.Context, b *fills[V], each func(i int,
 		for j, i := range again {
 			retry[j] = b.keys[i]
 		}
-		c.many(ctx, retry, b.h, func(j int, it *item[V], err error) { each(again[j], it, err) })
+		c.many(ctx, retry, b.h, nil, func(j int, it *item[V], err error) { each(again[j], it, err) })
 	}
 }
 

@@ -33,6 +33,7 @@ func TestCloseEndsFetches(t *testing.T) {
 				begin := time.Now()
 				var wg sync.WaitGroup
 				for range 3 { // one asks, two join
+					synctest.Wait()
 					wg.Go(func() {
 						if err := call(t.Context(), c); !errors.Is(err, cache.ErrClosed) || time.Since(begin) != time.Second {
 							t.Errorf("%v after %v; want ErrClosed after 1 s", err, time.Since(begin))

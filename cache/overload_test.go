@@ -203,3 +203,55 @@ func TestG8ARequestWhoseTimeEndsInTheQueueIsAnswered(t *testing.T) {
 		}
 	})
 }
+
+// Who asks an owner elsewhere, and leaves before the load there has had its turn, is told so as well, however he asks; who waits for a load that goes on is not.
+func TestG8WhoAsksAnOverloadedOwnerIsToldSo(t *testing.T) {
+	inFleet(t, 3, func(_ int, c *config) { c.MaxLoads, c.LoadTimeout = 1, time.Hour }, func(f *fleet) {
+		key, more, downs := f.ownedBy(0, 2, 1), f.ownedBy(0, 1), f.ownedBy(2, 1)
+		f.origin.takes(30 * time.Minute)
+		for i := range 2 {
+			go func() { _, _ = f.caches[i].Get(context.WithoutCancel(f.t.Context()), f.loading(i)) }()
+		}
+		synctest.Wait()
+		f.Stop(2) // instance 1 takes over what it owned
+		begin := time.Now()
+		var wg sync.WaitGroup
+		get := func(i int, key string, patience time.Duration) {
+			wg.Go(func() {
+				_, err := f.caches[i].Get(until(f.t, patience), key)
+				wantOverloaded(f.t, err, key)
+				if d := time.Since(begin); d != patience {
+					f.t.Errorf("%q at %d: left after %v, want %v", key, i, d, patience)
+				}
+			})
+		}
+		get(1, key, time.Second)
+		get(1, key, 2*time.Second) // joins it
+		get(0, downs, time.Second)
+		get(1, downs, time.Second)
+		wg.Go(func() {
+			_, err := f.caches[1].GetMany(until(f.t, time.Second), []string{more, more + "?"})
+			var many *cache.ManyError
+			if !errors.As(err, &many) || many.Errors[more] == nil {
+				f.t.Fatalf("GetMany: %v", err)
+			}
+			wantOverloaded(f.t, many.Errors[more], more)
+		})
+		wg.Go(func() {
+			if _, err := f.caches[1].Get(until(f.t, time.Second), f.loading(0)); err != context.DeadlineExceeded {
+				f.t.Errorf("who waits for a load that has begun: %v", err)
+			}
+		})
+		wg.Wait()
+		time.Sleep(2 * time.Hour) // until the loads are over
+	})
+}
+
+// loading is a key that instance i owns, and no other one that ownedBy returns.
+func (f *fleet) loading(i int) string {
+	for n := 0; ; n++ {
+		if key := fmt.Sprint("loading-", n); f.owners(key)[0] == i {
+			return key
+		}
+	}
+}

@@ -94,7 +94,7 @@ type Peer interface {
 // once. Without it, a caller whose cache is closed waits for its Next to return.
 type Answers interface {
 	// Next waits for the next answer, in the order in which they become ready, and returns it with its key's index
-	// in req.Keys. After all keys were answered it returns io.EOF, for ever. Other errors are as those of Peer:
+	// in req.Keys; before that of a key there may be one with StatusQueued. After all keys were answered it returns io.EOF, for ever. Other errors are as those of Peer:
 	// the call is over, and Next returns the same again; answers before it stand. If ctx ends first, Next
 	// returns ctx.Err() and the call goes on: Next may be called again, with another context.
 	Next(ctx context.Context) (i int, a Answer, err error)
@@ -115,7 +115,8 @@ type Responder interface {
 
 	// Get answers for each of req.Keys from memory or by loading it. It calls deliver with
 	// the key's index in req.Keys once per key, as answers become ready, in any order,
-	// never concurrently and never after Get has returned. If Get returns nil, every key was
+	// never concurrently and never after Get has returned. Before a key's answer there may be one
+	// Answer more, with StatusQueued and nothing else. If Get returns nil, every key was
 	// answered; if it returns an error, those delivered before it stand.
 	// Cancelling ctx withdraws one waiter from each load; it fails nobody else.
 	// Get may be delivered to the responder more than once.
@@ -338,4 +339,5 @@ const (
 	StatusTooLarge     Status = 6 // the value is larger than the transport carries
 	StatusAbsent       Status = 7 // memory has nothing that may be served; only in answer to a Peek
 	StatusOverloaded   Status = 8 // the load had no turn in time: ErrOverloaded
+	StatusQueued       Status = 9 // no answer yet: the load waits for its turn, and the answer follows
 )

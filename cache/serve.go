@@ -67,7 +67,8 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 	}
 	closed, left := false, false
 	h := how{reload: req.Reload, takeover: req.Takeover}
-	c.many(ctx, missing, h, func(j int, it *item[V], err error) {
+	queued := func(j int) { deliver(indexes[j], Answer{Status: StatusQueued}) }
+	c.many(ctx, missing, h, queued, func(j int, it *item[V], err error) {
 		switch {
 		case err == nil:
 			c.renew(missing[j], h)

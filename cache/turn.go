@@ -60,6 +60,9 @@ func (c *Cache[K, V]) wait(ctx context.Context, f *flight[V], since memory.Seq) 
 	}
 	if err == context.DeadlineExceeded && f.Queued() {
 		err = c.overloaded(f.Key)
+		if f.Kind() != memory.Fill {
+			err = fmt.Errorf("%w: the load of %q had no turn in time at its owner (MaxLoads): raise MaxLoads if the origin can bear more, or ask for less", ErrOverloaded, f.Key)
+		}
 	}
 	return it, err
 }

@@ -31,7 +31,8 @@ func TestValuesThatCameStayGood(t *testing.T) {
 		caches = append(caches, c)
 	}
 	want := bytes.Repeat([]byte("v"), 100)
-	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+	begin := time.Now()
+	for loads.Load() < 20 && time.Since(begin) < time.Minute {
 		for i, c := range caches {
 			if v, err := c.Get(t.Context(), "key"); err != nil || !bytes.Equal(v, want) {
 				t.Fatalf("%d got %x, %v", i, v, err)
@@ -39,7 +40,8 @@ func TestValuesThatCameStayGood(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if n := loads.Load(); n < 10 || n > 40 {
-		t.Errorf("%d loads in a second, with a TTL of 50 ms", n)
+	// An owner may refresh what half of its time is left of.
+	if n, d := loads.Load(), time.Since(begin); n < 20 || d < time.Duration(n/2)*25*time.Millisecond {
+		t.Errorf("%d loads in %v, with a TTL of 50 ms", n, d)
 	}
 }

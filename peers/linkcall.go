@@ -38,6 +38,7 @@ type callState struct {
 	lent        *wire.Chunk   // that the value of the last of them is in; nil if its receiver owns it. Not guarded: the user's
 	seen        []bool        // of a call for several keys: which were answered
 	left        int           // keys that were not answered
+	notices     int           // that a load is queued: one for each key at most
 	err         error         // nil until the call has ended: io.EOF then, or why it failed
 	flow        flow          // of the request
 	owed        int           // bytes that came and were not credited
@@ -155,7 +156,9 @@ func (c *call) takeLocked() wire.Keyed {
 	if c.head++; c.head == len(c.queue) {
 		c.queue, c.head = c.queue[:0], 0
 	}
-	c.taken++
+	if k.Status != cache.StatusQueued {
+		c.taken++
+	}
 	c.queued -= k.Bytes()
 	if c.err == nil {
 		c.l.creditLocked(c)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers/internal/wire"
 )
 
@@ -309,7 +310,11 @@ func (l *link) deliverLocked(d *delivery) (verdict, error) {
 		}
 		return answered, nil
 	}
-	if k.Index >= c.keys || c.keys > 1 && c.seen[k.Index] || c.left == 0 {
+	queued := k.Status == cache.StatusQueued
+	if queued {
+		c.notices++
+	}
+	if k.Index >= c.keys || c.keys > 1 && c.seen[k.Index] || c.left == 0 || c.notices > c.keys || queued && k.Last {
 		return failed, l.nonsense("it answers key %d of %d, or answers it twice", k.Index, c.keys)
 	}
 	l.answerLocked(c, k)
@@ -322,11 +327,13 @@ func (l *link) nonsense(format string, args ...any) error {
 
 // answerLocked hands an answer to its call. mu must be held.
 func (l *link) answerLocked(c *call, k *wire.Keyed) {
-	if c.keys > 1 {
-		c.seen[k.Index] = true
+	if k.Status != cache.StatusQueued {
+		if c.keys > 1 {
+			c.seen[k.Index] = true
+		}
+		c.left--
+		l.answers++
 	}
-	c.left--
-	l.answers++
 	c.queue = append(c.queue, *k)
 	c.queued += k.Bytes()
 	if c.keys > 1 && k.Long == nil { // whose parts were counted

@@ -51,6 +51,7 @@ func (r *replyReader) frames(q *wire.Request, deliver func(int, cache.Answer), s
 	keys := q.Answers()
 	limit := q.MaxValue + wire.AnswerOverhead
 	done := make([]bool, keys)
+	notices := 0 // that a load is queued: one for each key at most
 	for left := keys; ; {
 		f, err := r.next(limit, signed)
 		if err != nil {
@@ -64,14 +65,20 @@ func (r *replyReader) frames(q *wire.Request, deliver func(int, cache.Answer), s
 		switch f.Type {
 		case wire.TypeAnswer:
 			k, err := wire.DecodeAnswer(f.Payload)
-			if err == nil && (k.Index >= keys || done[k.Index]) {
+			queued := err == nil && k.Status == cache.StatusQueued
+			if queued {
+				notices++
+			}
+			if err == nil && (k.Index >= keys || done[k.Index] || notices > keys || queued && k.Last) {
 				err = fmt.Errorf("answer: key %d of %d was not asked for, or answered twice", k.Index, keys)
 			}
 			if err != nil {
 				return failed, r.broken(err)
 			}
-			done[k.Index] = true
-			left--
+			if !queued {
+				done[k.Index] = true
+				left--
+			}
 			deliver(k.Index, k.Answer)
 			if k.Last {
 				return r.end(wire.End{Epoch: k.Epoch}, left)

@@ -67,7 +67,9 @@ func (w *replyWriter) answer(i int, a cache.Answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fit(&a, w.maxValue, w.own)
-	w.left--
+	if a.Status != cache.StatusQueued {
+		w.left--
+	}
 	w.head = wire.AppendAnswerHead(w.head[:0], i, &a)
 	w.frameLocked(wire.TypeAnswer, w.head, a.Value)
 	switch {

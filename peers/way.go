@@ -254,7 +254,7 @@ func (p *peer) watch() {
 func (p *peer) call(ctx context.Context, q *wire.Request, deliver func(int, cache.Answer)) error {
 	delivered := false
 	err := p.callOnce(ctx, q, func(i int, a cache.Answer) {
-		delivered = true
+		delivered = delivered || a.Status != cache.StatusQueued
 		a.Own()
 		deliver(i, a)
 	})

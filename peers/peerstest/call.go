@@ -43,6 +43,7 @@ type call struct {
 
 	mu      sync.Mutex // guards the fields below
 	arrived []bool     // which answers, by key
+	queued  []bool     // likewise: word that the load is queued
 	ended   bool       // no more replies are taken: the last has arrived, or the caller has left
 }
 
@@ -67,7 +68,7 @@ func (l *link) call(ctx context.Context, m Message, key *hitKey, deliver func(in
 	}
 	c := &call{
 		link: l, run: run, key: key,
-		lost: make(chan struct{}), replies: make(chan reply, keys+1), arrived: make([]bool, keys),
+		lost: make(chan struct{}), replies: make(chan reply, 2*keys+1), arrived: make([]bool, keys), queued: make([]bool, keys),
 	}
 	m.From, m.To = l.from.index, l.to.index
 	faults, again, err := c.begin(m)
@@ -217,12 +218,16 @@ func (c *call) arrive(r reply) {
 func (c *call) accept(r reply) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended || r.index >= 0 && c.arrived[r.index] {
-		return false
+	arrived := c.arrived
+	if r.answer.Status == cache.StatusQueued {
+		arrived = c.queued
 	}
-	if r.index >= 0 {
-		c.arrived[r.index] = true
-	} else {
+	switch {
+	case c.ended, r.index >= 0 && (arrived[r.index] || c.arrived[r.index]):
+		return false
+	case r.index >= 0:
+		arrived[r.index] = true
+	default:
 		c.ended = true
 	}
 	c.replies <- r

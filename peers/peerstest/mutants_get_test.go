@@ -115,6 +115,11 @@ func (g getter) Get(ctx context.Context, req *cache.GetRequest, deliver func(int
 var answerMutants = []*mutant{
 	{name: "loses TTLs", caught: "AnswerFields", get: onAnswer(func(_ *wrapped, _ string, a *cache.Answer) { a.TTL = 0 })},
 	{name: "loses Stale", caught: "AnswerFields", get: onAnswer(func(_ *wrapped, _ string, a *cache.Answer) { a.Stale = 0 })},
+	{name: "takes a queued load for an answer", caught: "GetQueued", get: onAnswer(func(_ *wrapped, _ string, a *cache.Answer) {
+		if a.Status == cache.StatusQueued {
+			a.Status = cache.StatusLoadFailed
+		}
+	})},
 	{name: "loses tags", caught: "AnswerFields", get: onAnswer(func(_ *wrapped, _ string, a *cache.Answer) { a.Tags = nil })},
 	{name: "loses Loaded", caught: "AnswerFields", get: onAnswer(func(_ *wrapped, _ string, a *cache.Answer) { a.Loaded = false })},
 	{name: "rounds TTLs to milliseconds", caught: "AnswerFields", get: onAnswer(func(_ *wrapped, _ string, a *cache.Answer) {

@@ -120,8 +120,9 @@ type outbox struct {
 	mu       sync.Mutex // guards the fields below
 	busy     bool       // an answer is being put
 	answered []bool
-	left     int   // keys not yet answered
-	breach   error // what the Responder did first against its contract
+	queued   []bool // the Responder said that the key's load waits
+	left     int    // keys not yet answered
+	breach   error  // what the Responder did first against its contract
 	queue    []reply
 	ended    bool
 	last     time.Time // when the last reply of the queue is due
@@ -130,13 +131,13 @@ type outbox struct {
 func newOutbox(request Message, keys int, delay func() time.Duration) *outbox {
 	return &outbox{
 		request: request, delay: delay, wake: make(chan struct{}, 1),
-		answered: make([]bool, keys), left: keys,
+		answered: make([]bool, keys), queued: make([]bool, keys), left: keys,
 	}
 }
 
 // put sends an answer. It is the deliver function of the Responder's Get.
 func (o *outbox) put(i int, a cache.Answer) {
-	if !o.enter(i) {
+	if !o.enter(i, a.Status == cache.StatusQueued) {
 		return
 	}
 	a.Value = bytes.Clone(a.Value)
@@ -145,8 +146,8 @@ func (o *outbox) put(i int, a cache.Answer) {
 	o.push(reply{message: m, index: i, answer: a})
 }
 
-// enter admits an answer for key i, if the contract does.
-func (o *outbox) enter(i int) bool {
+// enter admits an answer for key i, or word that its load is queued, if the contract does.
+func (o *outbox) enter(i int, queued bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -158,6 +159,11 @@ func (o *outbox) enter(i int) bool {
 		o.breachLocked("the responder answered key %d twice", i)
 	case o.busy:
 		o.breachLocked("the responder called deliver concurrently")
+	case queued && o.queued[i]:
+		o.breachLocked("the responder said twice that key %d is queued", i)
+	case queued:
+		o.busy, o.queued[i] = true, true
+		return true
 	default:
 		o.busy, o.answered[i] = true, true
 		o.left--

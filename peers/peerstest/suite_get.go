@@ -17,6 +17,7 @@ var getChecks = []Check{
 	{"GetAnyOrder", "Answers come in any order.", 2, checkGetAnyOrder},
 	{"GetAsReady", "Next waits for the next answer, in the order in which they become ready.", 2, checkGetAsReady},
 	{"GetBrokenOff", "If Next returns an error, the answers before it stand.", 2, checkGetBrokenOff},
+	{"GetQueued", "Before that of a key there may be one with StatusQueued.", 2, checkGetQueued},
 	{"GetUnanswered", "If Next returns io.EOF, every key was answered.", 2, checkGetUnanswered},
 	{"GetAnyKey", "Keys are arbitrary bytes up to MaxKeyBytes.", 2, checkGetAnyKey},
 	{"Concurrent", "All methods may be called concurrently.", 3, checkConcurrent},
@@ -93,6 +94,37 @@ func checkGetAsReady(f *fixture) {
 	await(f, first, "the answer that is ready, while another is not")
 	if err := await(f, done, "Get"); err != nil {
 		f.Errorf("Get: %v", err)
+	}
+}
+
+func checkGetQueued(f *fixture) {
+	for _, keys := range [][]string{{"a"}, {"a", "b", "c"}} {
+		heard := make(chan struct{}) // closed when all of them were
+		detach := f.attach(1, name, Responder{GetFunc: func(_ context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
+			for i := range req.Keys {
+				deliver(i, cache.Answer{Status: cache.StatusQueued})
+			}
+			f.waitFor(heard)
+			for i, key := range req.Keys {
+				deliver(i, cache.Answer{Value: []byte(key)})
+			}
+			return nil
+		}})
+		got, queued := make([]string, len(keys)), 0 // by key: what came, one after the other
+		err := Get(f.ctx, f.peer(0, 1), &cache.GetRequest{Cache: name, Keys: keys}, func(i int, a cache.Answer) {
+			if a.Status == cache.StatusQueued {
+				if queued++; queued == len(keys) {
+					close(heard)
+				}
+			}
+			got[i] += fmt.Sprintf("%d %s,", a.Status, a.Value)
+		})
+		for i, key := range keys {
+			if want := fmt.Sprintf("%d ,0 %s,", cache.StatusQueued, key); got[i] != want || err != nil {
+				f.Errorf("of key %d of %d came %q, %v; want %q", i, len(keys), got[i], err, want)
+			}
+		}
+		detach()
 	}
 }
 

@@ -104,6 +104,9 @@ func (f *Flight[V]) Init(run *singleflight.Run, kind Kind, key string) {
 // Seq returns the Seq at which f was begun.
 func (f *Flight[V]) Seq() Seq { return f.seq }
 
+// Kind returns f's kind.
+func (f *Flight[V]) Kind() Kind { return f.kind }
+
 // SetQueued notes whether f waits for its turn.
 func (f *Flight[V]) SetQueued(queued bool) { f.queued.Store(queued) }
 

@@ -199,7 +199,7 @@ func TestNumbersArePinned(t *testing.T) {
 		}
 	}
 	for i, s := range []cache.Status{cache.StatusOK, cache.StatusNotFound, cache.StatusLoadFailed, cache.StatusLoadPanicked,
-		cache.StatusLoadTimeout, cache.StatusEncodeFailed, cache.StatusTooLarge, cache.StatusAbsent, cache.StatusOverloaded} {
+		cache.StatusLoadTimeout, cache.StatusEncodeFailed, cache.StatusTooLarge, cache.StatusAbsent, cache.StatusOverloaded, cache.StatusQueued} {
 		if int(s) != i {
 			t.Errorf("cache.Status %d was %d", s, i)
 		}
