@@ -197,3 +197,30 @@ func TestTagsAreCopied(t *testing.T) {
 	}
 	wantPeek(t, c, "k", "")
 }
+
+// A Set that a RemoveTag of its tag overtakes before its fence has come to the owner stores nothing: the owner knows no order of the two,
+// and the one who was called does.
+func TestG4SetOvertakenByRemoveTag(t *testing.T) {
+	inFleet(t, 3, nil, func(f *fleet) {
+		key := f.ownedBy(0)
+		fence := f.Hold(func(m peerstest.Message) bool {
+			return m.Kind == peerstest.KindFence && !m.Reply && m.From == 1 && m.To == 0
+		})
+		set := make(chan error, 1)
+		go func() {
+			set <- f.caches[1].Set(f.t.Context(), key, cache.Entry[string]{Value: key + "@-1", Tags: []string{"all"}})
+		}()
+		if _, err := fence.Await(f.t.Context()); err != nil {
+			f.t.Fatal(err)
+		}
+		f.origin.write(key)
+		if err := f.caches[2].RemoveTag(f.t.Context(), "all"); err != nil {
+			f.t.Error(err)
+		}
+		fence.Release()
+		if err := <-set; err != nil {
+			f.t.Errorf("Set: %v", err)
+		}
+		f.isNew(key)
+	})
+}

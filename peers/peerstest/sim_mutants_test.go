@@ -28,6 +28,7 @@ var sharp = map[rules.Mutant]string{
 // hardly ever meet.
 var byName = map[rules.Mutant]string{
 	rules.CachesLastResort:   "TestFamilyLastResortIsNotCached",
+	rules.StoresAcrossTags:   "TestG4SetOvertakenByRemoveTag",
 	rules.LeaseFromReceipt:   "TestG7MirrorTermCountsFromSending",
 	rules.CopiesDuringHold:   "TestG4CopyDuringAHold",
 	rules.CopyFromReceipt:    "TestG4CopyTermCountsFromSending",
