@@ -80,9 +80,10 @@ func caught(t *testing.T, f faults, world string) {
 	t.Errorf("not caught in %d schedules", *mutantRuns)
 }
 
-// caughtByName runs a test of package cache with a mutant. It must fail.
+// caughtByName runs a test of package cache with a mutant. It must fail: at least once in twenty times, since what instances do every so often may
+// come between.
 func caughtByName(t *testing.T, m rules.Mutant, name string) {
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-tags", "mutants", "-count", "1", "-run", "^"+name+"$", "../../cache")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-tags", "mutants", "-count", "20", "-run", "^"+name+"$", "../../cache")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", rules.Env, m))
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "--- FAIL: "+name) {
