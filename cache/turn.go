@@ -58,13 +58,13 @@ func (c *Cache[K, V]) wait(ctx context.Context, f *flight[V], since memory.Seq) 
 	if err == nil && f.Seq() < since && !mutant.On(mutant.JoinsAcrossTags) && c.store.Invalid(it, f.Seq()) {
 		return nil, singleflight.ErrAbandoned
 	}
-	if err == context.DeadlineExceeded && f.Queued() {
-		err = c.overloaded(f.Key)
-		if f.Kind() != memory.Fill {
-			err = fmt.Errorf("%w: the load of %q had no turn in time at its owner (MaxLoads): raise MaxLoads if the origin can bear more, or ask for less", ErrOverloaded, f.Key)
-		}
+	switch {
+	case err != context.DeadlineExceeded || !f.Queued():
+		return it, err
+	case f.Kind() == memory.Fill:
+		return it, c.overloaded(f.Key)
 	}
-	return it, err
+	return it, fmt.Errorf("%w: the load of %q had no turn in time at its owner (MaxLoads): raise MaxLoads if the origin can bear more, or ask for less", ErrOverloaded, f.Key)
 }
 
 // overloaded is the error of a load of key that had no turn.

@@ -92,8 +92,13 @@ func (f *fence) release(id uint64) bool {
 		return false
 	}
 	n := len(f.holds)
-	f.holds = slices.DeleteFunc(f.holds, func(h hold) bool { return h.id == id })
+	f.holds = without(f.holds, id)
 	return len(f.holds) < n
+}
+
+// without takes the hold of id out of holds.
+func without(holds []hold, id uint64) []hold {
+	return slices.DeleteFunc(holds, func(h hold) bool { return h.id == id })
 }
 
 // Fence drops what the store has of keys, and detaches their flights. Until then, what is fetched of them

@@ -135,7 +135,7 @@ func (t *tagFences) raise(id uint64, until, now Instant, tags []string) {
 		if until <= now {
 			continue
 		}
-		f.holds = slices.DeleteFunc(f.holds, func(h hold) bool { return h.id == id })
+		f.holds = without(f.holds, id)
 		if len(f.holds) >= maxHolds { // one that nobody can release stands for them all
 			last := slices.MaxFunc(f.holds, func(a, b hold) int { return cmp.Compare(a.until, b.until) })
 			f.holds = append(f.holds[:0], hold{until: last.until})
@@ -164,7 +164,7 @@ func (t *tagFences) release(id uint64, now Instant, tags []string) (held bool) {
 
 func (f *tagFence) release(id uint64, next Seq) bool {
 	n := len(f.holds)
-	f.holds = slices.DeleteFunc(f.holds, func(h hold) bool { return h.id == id })
+	f.holds = without(f.holds, id)
 	if len(f.holds) == n {
 		return false
 	}
