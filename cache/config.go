@@ -119,6 +119,13 @@ type Entry[V any] struct {
 	// Tags are what RemoveTag finds the entry by, in any order: the users, pages or tables that it was made of. A load that returns
 	// more than MaxTagBytes of them fails with a *TagError. The slice is copied. What stands for ErrNotFound has no tags.
 	Tags []string
+
+	// Rest is nil, unless Value is what there is so far of something that takes longer: of a response, say, its header. Then Value goes to
+	// those who wait, and to those who come while Rest runs, on any instance, and is not kept. Rest runs when Load has returned, and what
+	// it returns is kept, as Load's own result would be; with an error, nothing is. Those who came before an invalidation of the key, and no
+	// others, share the load until Rest has returned, and it has its turn (MaxLoads) as long.
+	// Nobody waits for Rest: its context ends with Close alone, so that it has to bound itself. Only Load may return one.
+	Rest func(ctx context.Context) (Entry[V], error)
 }
 
 // A Carrier takes chosen parts of a caller's context, its trace or its tenant, to the loader on

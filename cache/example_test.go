@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -288,4 +289,32 @@ func ExampleGoGet() {
 	// 0 value of a
 	// 1 value of b
 	// EOF
+}
+
+// A loader may give those who wait the beginning of what it loads, while the rest is still on its way.
+func ExampleEntry_rest() {
+	c, err := cache.New(cache.Config[string, string]{
+		Load: func(ctx context.Context, key string) (cache.Entry[string], error) {
+			return cache.Entry[string]{Value: "the first page of " + key, Rest: func(context.Context) (cache.Entry[string], error) {
+				return cache.Entry[string]{Value: "all of " + key}, nil
+			}}, nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	first, err := c.Get(context.Background(), "Emma")
+	fmt.Println(first, err)
+	for all, ok := c.Peek("Emma"); ; all, ok = c.Peek("Emma") {
+		if ok {
+			fmt.Println(all)
+			return
+		}
+		runtime.Gosched()
+	}
+	// Output:
+	// the first page of Emma <nil>
+	// all of Emma
 }

@@ -57,6 +57,8 @@ func (f *fakePeers) Owners(key string) iter.Seq[cache.Peer] {
 	return slices.Values(f.owners)
 }
 
+func (f *fakePeers) Self() string { return "self" }
+
 func (f *fakePeers) Owner(key string) cache.Peer {
 	if f.serving.Load() {
 		f.t.Errorf("asked who owns %q while serving", key)

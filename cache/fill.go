@@ -34,10 +34,34 @@ func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) err
 	c.count.loads.Add(1)
 	begun := c.store.Now()
 	e, err := c.cfg.Load(ctx, K(flights[0].Key))
+	if err == nil && e.Rest != nil {
+		e, err = c.rest(ctx, flights[0], e)
+	}
 	it, err := c.newItem(flights[0].Key, e, err, begun, h)
 	c.settle(flights[0], it, err, h)
 	return nil
 }
+
+// rest gives those who wait for f what there is so far, and returns what is to be kept.
+func (c *Cache[K, V]) rest(ctx context.Context, f *flight[V], e Entry[V]) (Entry[V], error) {
+	e.TTL = -1
+	early, err := c.newItem(f.Key, e, nil, memory.Never, how{})
+	if err != nil {
+		return e, err
+	}
+	f.SettleEarly(early)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(c.closing, cancel)()
+	defer cancel()
+	last, err := e.Rest(ctx)
+	if err == nil && last.Rest != nil {
+		err = errRest
+	}
+	return last, err
+}
+
+// errRest is the error of an Entry that has a Rest and must not.
+var errRest = errors.New("cache: the Entry has a Rest: only one that Load returns may have one, and not that of another Rest")
 
 func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how) error {
 	keys := make([]K, len(flights))
@@ -58,7 +82,10 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 	for _, f := range flights {
 		var err error
 		e, ok := entries[K(f.Key)]
-		if failed != nil {
+		if e.Rest != nil {
+			err = errRest
+		}
+		if failed != nil && err == nil {
 			err = failed.Errors[f.Key]
 		}
 		switch {

@@ -267,6 +267,11 @@ func (c *Cache[K, V]) launch(run *singleflight.Run, flights []*flight[V], limit 
 			err = errUnsettled
 		}
 		c.fail(flights, err)
+		for _, f := range flights {
+			if f.Early() {
+				c.store.TakeOut(f) // its Rest may have crashed
+			}
+		}
 		cancel()
 		run.Cancel(context.Canceled)
 	})

@@ -114,6 +114,9 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 	if b, ok := any(e.Value).([]byte); ok {
 		e.Value, _ = any(bytes.Clone(b)).(V)
 	}
+	if e.Rest != nil {
+		return errRest
+	}
 	c.count.sets.Add(1)
 	since := c.store.TagSeq()
 	it, err := c.newItem(string(key), e, nil, memory.Never, how{})

@@ -164,7 +164,7 @@ func TestG8ErrOverloadedAcrossTheHop(t *testing.T) {
 				_, err := f.caches[i].Get(f.t.Context(), key)
 				wantOverloaded(f.t, err, key)
 				var remote *cache.RemoteError
-				if !errors.As(err, &remote) || remote.Status != cache.StatusOverloaded || remote.Peer != f.Instance(0).Addr() {
+				if !errors.As(err, &remote) || remote.Status != cache.StatusOverloaded || remote.Peer != f.Instance(0).Self() {
 					f.t.Errorf("at %d: %#v", i, err)
 				}
 				if d := time.Since(begin); d != 4*time.Second {

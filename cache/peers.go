@@ -20,6 +20,9 @@ type Peers interface {
 	// ErrUnknownCache. From then on r.Met is called whenever instances come into the view, or can be reached again.
 	Attach(name string, r Responder) (detach func(), err error)
 
+	// Self returns this process's own address: the Addr of the Peer by which others reach it.
+	Self() string
+
 	// Owners yields every instance of the current view once, in the order in which they are
 	// to be asked for key: its owner, then whoever takes over, in turn.
 	// The order is the same on every instance with the same view.

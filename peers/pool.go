@@ -202,7 +202,7 @@ func (p *Pool) detach(name string, a *attachment) {
 // attachment returns what answers for the cache called name, nil if there is none. It does not keep name.
 func (p *Pool) attachment(name string) *attachment { return (*p.attached.Load())[name] }
 
-// Self returns this instance's URL, in the one spelling by which the fleet knows it.
+// Self implements cache.Peers: it returns this instance's URL, in the one spelling by which the fleet knows it.
 func (p *Pool) Self() string { return p.self }
 
 func (p *Pool) credentialFor(to *peer) credential {

@@ -17,7 +17,7 @@ func TestCacheStatusInAFleet(t *testing.T) {
 		fleet, hs := startFleet(t, 3, Config{Transport: o})
 		owner := ownerOf(fleet, hs[0], "/x")
 		mine, other, third := hs[owner], hs[(owner+1)%3], hs[(owner+2)%3]
-		name, addr := mine.cfg.Instance, fleet.Instance(owner).Addr()
+		name, addr := mine.cfg.Instance, fleet.Instance(owner).Self()
 		steps := []struct {
 			at   *Handler
 			url  string

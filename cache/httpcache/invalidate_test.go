@@ -142,7 +142,7 @@ func TestInvalidationUnreached(t *testing.T) {
 				if w.Code != 201 || w.Header().Get("X-A") != "1" || w.Body.String() != "made" || time.Since(begin) != tt.want {
 					t.Errorf("got %d %v %q after %v", w.Code, w.Header(), w.Body, time.Since(begin))
 				}
-				if got := logged.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, fleet.Instance(2).Addr()) || !strings.Contains(got, "method=POST") {
+				if got := logged.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, fleet.Instance(2).Self()) || !strings.Contains(got, "method=POST") {
 					t.Errorf("logged %s", got)
 				}
 			})

@@ -96,7 +96,7 @@ func ownerOf(fleet *peerstest.Fleet, h *Handler, url string) int {
 			return 0
 		}
 		for i := range fleet.Len() {
-			if fleet.Instance(i).Addr() == p.Addr() {
+			if fleet.Instance(i).Self() == p.Addr() {
 				return i
 			}
 		}

@@ -167,7 +167,7 @@ func TestChangesUnderLoad(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*100*time.Millisecond)
 					value, err := h.get(ctx, from, to)
 					cancel()
-					if (err == nil) != (value == h.Instance(to).Addr()) && err == nil {
+					if (err == nil) != (value == h.Instance(to).Self()) && err == nil {
 						t.Errorf("value %q, error %v", value, err)
 					}
 				}

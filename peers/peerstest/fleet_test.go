@@ -239,10 +239,10 @@ func TestViews(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	fleet := peerstest.NewFleetOf("a", "b")
-	if got := fleet.Instance(0).Others()[0].Addr() + fleet.Instance(0).Addr() + fleet.Instance(1).Peer(0).Addr(); got != "baa" {
+	if got := fleet.Instance(0).Others()[0].Addr() + fleet.Instance(0).Self() + fleet.Instance(1).Peer(0).Addr(); got != "baa" {
 		t.Errorf("addresses are %q", got)
 	}
-	if peerstest.NewFleet(3).Instance(2).Addr() != "instance-2" || fleet.Instance(1).Index() != 1 || fleet.Len() != 2 {
+	if peerstest.NewFleet(3).Instance(2).Self() != "instance-2" || fleet.Instance(1).Index() != 1 || fleet.Len() != 2 {
 		t.Errorf("names or indexes are wrong")
 	}
 	if got := fmt.Sprint(fleet.Instance(1), fleet.Instance(0).Peer(1)); got != "b a->b" {

@@ -41,7 +41,7 @@ func (h *harness) attach(i int) {
 		GetFunc: func(_ context.Context, req *cache.GetRequest, deliver func(int, cache.Answer)) error {
 			h.note("%d get %v", i, req.Keys)
 			for j := range req.Keys {
-				deliver(j, cache.Answer{Value: []byte(h.Instance(i).Addr()), TTL: time.Minute})
+				deliver(j, cache.Answer{Value: []byte(h.Instance(i).Self()), TTL: time.Minute})
 			}
 			return nil
 		},
@@ -101,7 +101,7 @@ func (h *harness) store(ctx context.Context, from, to int) error {
 // answers checks that from reaches to.
 func (h *harness) answers(from, to int) {
 	h.Helper()
-	if got, err := h.get(h.Context(), from, to); err != nil || got != h.Instance(to).Addr() {
+	if got, err := h.get(h.Context(), from, to); err != nil || got != h.Instance(to).Self() {
 		h.Errorf("%d got %q from %d, error %v", from, got, to, err)
 	}
 }

@@ -64,8 +64,8 @@ type placement struct {
 // Index returns the number of the instance within its fleet.
 func (in *Instance) Index() int { return in.index }
 
-// Addr returns the instance's name, which is its address.
-func (in *Instance) Addr() string { return in.name }
+// Self implements cache.Peers: the instance's name is its address.
+func (in *Instance) Self() string { return in.name }
 
 // String returns the name. Without it, printing an Instance would print the fleet, and race with it.
 func (in *Instance) String() string { return in.name }

@@ -32,6 +32,7 @@ type mutant struct {
 	owners func(m *mutated, key string) iter.Seq[cache.Peer]
 	owner  func(m *mutated, key string) cache.Peer // if nil, the first of owners
 	others func(m *mutated) []cache.Peer
+	self   func(m *mutated) string
 
 	preceding func(m *mutated) iter.Seq2[cache.Peer, *cache.Slots]
 }
@@ -135,6 +136,13 @@ func (m *mutated) first(key string) cache.Peer {
 		return p
 	}
 	return nil
+}
+
+func (m *mutated) Self() string {
+	if m.mutant.self != nil {
+		return m.mutant.self(m)
+	}
+	return m.Instance.Self()
 }
 
 func (m *mutated) Others() []cache.Peer {

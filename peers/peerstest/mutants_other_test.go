@@ -195,11 +195,11 @@ var writeMutants = []*mutant{
 var viewMutants = []*mutant{
 	{name: "replaces what is attached", caught: "AttachTakenName",
 		attach: func(m *mutated, name string, r cache.Responder) (func(), error) {
-			if old, ok := m.family.take(m.Addr() + name).(func()); ok {
+			if old, ok := m.family.take(m.Instance.Self() + name).(func()); ok {
 				old()
 			}
 			detach, err := m.Instance.Attach(name, r)
-			m.family.put(m.Addr()+name, detach)
+			m.family.put(m.Instance.Self()+name, detach)
 			return detach, err
 		}},
 	{name: "does not detach", caught: "Detach",
@@ -216,6 +216,7 @@ var viewMutants = []*mutant{
 		owners: func(m *mutated, key string) iter.Seq[cache.Peer] {
 			return func(yield func(cache.Peer) bool) { yield(&self{}) }
 		}},
+	{name: "has an address of its own", caught: "Self", self: func(m *mutated) string { return m.Instance.Self() + "/" }},
 	{name: "leaves itself out", caught: "OwnersComplete",
 		owners: func(m *mutated, key string) iter.Seq[cache.Peer] {
 			return func(yield func(cache.Peer) bool) {

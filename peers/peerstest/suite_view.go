@@ -19,6 +19,7 @@ var attachChecks = []Check{
 
 var viewChecks = []Check{
 	{"FleetOfOne", "Owners yields every instance of the current view once. A nil Peer stands for this process.", 1, checkFleetOfOne},
+	{"Self", "Self returns the Addr of the Peer by which others reach it.", 3, checkSelf},
 	{"OwnersComplete", "Owners yields every instance of the current view once. A nil Peer stands for this process.", 5, checkOwnersComplete},
 	{"OwnersAgree", "The order is the same on every instance with the same view.", 5, checkOwnersAgree},
 	{"Owner", "Owner returns the first of Owners(key). It allocates nothing.", 5, checkOwner},
@@ -27,6 +28,14 @@ var viewChecks = []Check{
 	{"TookOver", "Its Peers yields the sender in Former and Gained, and calls Moved.", 3, checkTookOver},
 	{"Others", "Others returns every instance of the current view but this one.", 4, checkOthers},
 	{"PeersComparable", "While an instance stays in the view, the same value stands for it.", 4, checkComparable},
+}
+
+func checkSelf(f *fixture) {
+	for i, p := range f.Peers {
+		if got := p.Self(); got != f.addrs[i] {
+			f.Errorf("Self of instance %d is %q; others have it as %q", i, got, f.addrs[i])
+		}
+	}
 }
 
 func checkAttachTaken(f *fixture) {

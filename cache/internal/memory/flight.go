@@ -33,7 +33,8 @@ type Flight[V any] struct {
 	// there. Those that are not began during a hold, or were detached: nobody joins them, and
 	// nothing of them is stored.
 	joinable bool
-	queued   atomic.Bool // see SetQueued; here it takes no room
+	queued   atomic.Bool             // see SetQueued; here it takes no room
+	early    atomic.Pointer[Item[V]] // see SettleEarly
 	next     *Flight[V]
 
 	item  Item[V]       // see Item
@@ -113,6 +114,16 @@ func (f *Flight[V]) SetQueued(queued bool) { f.queued.Store(queued) }
 // Queued reports whether f waits for its turn, or ended before it had one.
 func (f *Flight[V]) Queued() bool { return f.queued.Load() }
 
+// SettleEarly gives those who wait, and those who join from now on, what there is so far. f stays under way: a Settle must follow, which says
+// what is kept.
+func (f *Flight[V]) SettleEarly(item *Item[V]) {
+	f.early.Store(item)
+	f.Call.Settle(item, nil)
+}
+
+// Early reports whether SettleEarly was called.
+func (f *Flight[V]) Early() bool { return f.early.Load() != nil }
+
 // Item returns an item that is a part of f, for what f is to be settled with. Settle stores a copy of it, so that
 // what is kept does not keep f.
 func (f *Flight[V]) Item() *Item[V] { return &f.item }
@@ -158,7 +169,11 @@ func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, star
 		// the one who asked for it, and to nobody who asks later.
 		return nil, sh.aloneLocked(hash, start, s.tags.now(now)), true
 	}
-	if f = sh.flights.get(kind, key, hash); f != nil {
+	if f = sh.flights.get(kind, key, hash); f != nil && s.isOld(f) {
+		sh.detachKindLocked(kind, key, hash)
+		f = nil
+	}
+	if f != nil {
 		f.Join()
 		return nil, f, false
 	}
@@ -166,6 +181,12 @@ func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, star
 	f.hash, f.seq = hash, s.tags.now(now)
 	sh.flights.add(f)
 	return nil, f, true
+}
+
+// isOld reports whether f has settled early with what has a tag that was invalidated since it was begun.
+func (s *Store[V]) isOld(f *Flight[V]) bool {
+	early := f.early.Load()
+	return early != nil && s.Invalid(early, f.seq)
 }
 
 // aloneLocked starts a flight that nobody joins, and nothing of which is stored. sh.mu must be held.
@@ -198,7 +219,7 @@ func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 	if err == nil {
 		s.land(f, item)
 	} else {
-		s.takeOut(f)
+		s.TakeOut(f)
 	}
 	// Only now, so that whoever has seen the result and comes again finds it in memory.
 	f.Call.Settle(item, err)
@@ -239,8 +260,8 @@ func (s *Store[V]) land(f *Flight[V], item *Item[V]) {
 	}
 }
 
-// takeOut takes f out of its shard.
-func (s *Store[V]) takeOut(f *Flight[V]) {
+// TakeOut takes f out of its shard, if it is there: nobody joins it any more, and nothing of it is stored.
+func (s *Store[V]) TakeOut(f *Flight[V]) {
 	sh := s.shards[s.index(f.hash)]
 	sh.mu.Lock()
 	sh.landLocked(f)
@@ -259,7 +280,7 @@ func (sh *shard[V]) landLocked(f *Flight[V]) bool {
 
 // Pass ends a flight with what it brought, and leaves in memory what is there. It reports whether it was the first to end it.
 func (s *Store[V]) Pass(f *Flight[V], item *Item[V], err error) (first bool) {
-	s.takeOut(f)
+	s.TakeOut(f)
 	return f.Call.Settle(item, err)
 }
 
