@@ -172,7 +172,7 @@ const surrogateControl = "Surrogate-Control"
 // it is as if the field were not there.
 func (c *control) addSurrogate(lines []string, device string) {
 	directives(lines, true, func(d directive) {
-		if d.for_ != "" && d.for_ != device {
+		if d.device != "" && d.device != device {
 			return
 		}
 		switch d.name {

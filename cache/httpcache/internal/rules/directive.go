@@ -14,10 +14,10 @@ const (
 
 // A directive is a member of a Cache-Control list (RFC 9111, 5.2).
 type directive struct {
-	name  string // in lower case
-	value string
-	form  form
-	for_  string // what Surrogate-Control targets it at, or ""
+	name   string // in lower case
+	value  string
+	form   form
+	device string // what Surrogate-Control targets it at, or ""
 }
 
 // directives calls yield for each directive of the field lines. What is malformed is yielded too, as broken, one directive
@@ -63,8 +63,8 @@ func (p *parser) directive(targets bool) directive {
 	}
 	p.s = skipSpace(p.s)
 	if targets && strings.HasPrefix(p.s, ";") {
-		d.for_, p.s = cutToken(skipSpace(p.s[1:]))
-		p.tainted = p.tainted || d.for_ == ""
+		d.device, p.s = cutToken(skipSpace(p.s[1:]))
+		p.tainted = p.tainted || d.device == ""
 		p.s = skipSpace(p.s)
 	}
 	if p.s != "" && p.s[0] != ',' {
