@@ -4,9 +4,10 @@
 //	go run -C bench ./cmd/compare -what stampede # loads of a hot key when its time is over, and who waits for them
 //	go run -C bench ./cmd/compare -what deploy   # what the origin loads while instances are replaced, or crash
 //	go run -C bench ./cmd/compare -what invalidate # whether what was removed is ever read again, and what a Remove takes
+//	go run -C bench ./cmd/compare -what conformance # what of http-cache-tests the example service passes; needs node and npm
 //	go test -C bench -bench Remote               # the same kinds, as Go benchmarks
 //	go run -C bench ./cmd/soak                   # three instances behind connections that break
 //
 // It is a module of its own, so that what it measures against is no dependency of the library's.
-// RESULTS.md has figures, with the command and the machine.
+// RESULTS.md has figures, with the command and the machine, and CONFORMANCE.md what passes.
 package bench

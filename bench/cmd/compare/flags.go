@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -24,6 +25,10 @@ type options struct {
 	json     string
 	markdown bool
 	progress func(format string, args ...any)
+	dump     io.Writer // for what a single test tells
+
+	// Of conformance.
+	suiteFolder, base, id string
 }
 
 func parseFlags(args []string) (*options, error) {
@@ -52,8 +57,23 @@ func parseFlags(args []string) (*options, error) {
 			return nil, fmt.Errorf("-cells: %w", err)
 		}
 	}
-	o.what, err = suitesNamed(strings.Split(*what, ","))
-	return o, err
+	if o.what, err = suitesNamed(strings.Split(*what, ",")); err != nil {
+		return nil, err
+	}
+	return o, o.checkWhat()
+}
+
+// checkWhat looks at flags that go with some suites only.
+func (o *options) checkWhat() error {
+	for _, s := range o.what {
+		if o.markdown && s.page != o.what[0].page {
+			return fmt.Errorf("-markdown: %s and %s have pages of their own: name one of them", o.what[0].name, s.name)
+		}
+	}
+	if (o.id != "" || o.base != "" || o.suiteFolder != "") && (len(o.what) > 1 || o.what[0].name != "conformance") {
+		return errors.New("-id, -base and -suite are for -what conformance")
+	}
+	return nil
 }
 
 func (o *options) flagSet() (flags *flag.FlagSet, what, kinds, cells *string) {
@@ -68,7 +88,10 @@ func (o *options) flagSet() (flags *flag.FlagSet, what, kinds, cells *string) {
 	cells = flags.String("cells", "", "measure only what has a name that `regexp` matches, as in the ratios' names: 1KiB/c64$, say")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of each process to the folder `dir`")
 	flags.StringVar(&o.json, "json", "", "write every single measurement to `file` as well")
-	flags.BoolVar(&o.markdown, "markdown", false, "print RESULTS.md")
+	flags.BoolVar(&o.markdown, "markdown", false, "print the page that is kept in the repository: RESULTS.md, or CONFORMANCE.md")
+	flags.StringVar(&o.id, "id", "", "of conformance: run only the `test` with this ID, and print all requests and responses to standard error")
+	flags.StringVar(&o.base, "base", "", "of conformance: test the instances at these `URLs`, with commas between, whose origin is the suite's, in place of own ones")
+	flags.StringVar(&o.suiteFolder, "suite", "", "of conformance: `folder` that the suite is installed in, if it is not there yet (default one in the user's cache folder)")
 	return flags, what, kinds, cells
 }
 

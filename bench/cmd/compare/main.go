@@ -5,7 +5,8 @@
 //	ratio remote/1KiB/c64/vs-groupcache 21.4
 //	...
 //
-// Progress goes to standard error. It exits with 2 if a flag is wrong, and with 1 if something could not be measured.
+// Progress goes to standard error. It exits with 2 if a flag is wrong, and with 1 if something could not be measured, or
+// a required test of conformance fails that is not expected to.
 package main
 
 import (
@@ -61,13 +62,18 @@ func compare(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 	o.progress = func(format string, args ...any) {
 		fmt.Fprintf(stderr, "%4.0fs  %s\n", time.Since(begun).Seconds(), fmt.Sprintf(format, args...))
 	}
+	o.dump = stderr
 	var reports []*report.Report
+	var failed error // what was found is not good enough
 	for _, s := range o.what {
 		r, err := s.run(ctx, o)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		reports = append(reports, r)
+		if r.Err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", s.name, r.Err))
+		}
 	}
 	o.progress("done")
 	if o.json != "" {
@@ -76,7 +82,7 @@ func compare(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		}
 	}
 	if o.markdown {
-		return printMarkdown(stdout, o, reports)
+		return errors.Join(printMarkdown(stdout, o, reports), failed)
 	}
 	if _, err := fmt.Fprintf(stdout, "machine: %s\n", report.Machine()); err != nil {
 		return err
@@ -86,7 +92,7 @@ func compare(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
 
 // writeJSON writes every single measurement.

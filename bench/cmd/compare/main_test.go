@@ -28,6 +28,8 @@ func TestFlagsThatAreWrong(t *testing.T) {
 		{"-kinds fleetcache,post", `there is no kind "post": use some of fleetcache, fleetcache-get`},
 		{"-rounds -1", "-rounds is -1"},
 		{"-duration -1s", "-duration is -1s"},
+		{"-what remote,conformance -markdown", "remote and conformance have pages of their own"},
+		{"-id freshness-max-age", "-id, -base and -suite are for -what conformance"},
 		{"-fast", "not defined: -fast"},
 		{"remote", `"remote" is no flag`},
 	} {

@@ -8,30 +8,46 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
 )
 
-// printMarkdown prints RESULTS.md.
-func printMarkdown(w io.Writer, o *options, reports []*report.Report) error {
-	_, err := fmt.Fprintf(w, `# Results
+// A page is a file in the repository that -markdown prints.
+type page struct{ title, file, intro string }
 
-This page is what a command prints. To make it anew, at the root of a clone:
-
-    go run -C bench ./cmd/compare %s > bench/RESULTS.md
-
-Machine: %s.
-
-## How to read it
+var results = page{"Results", "bench/RESULTS.md", `## How to read it
 
 - A ratio is between two kinds that were measured in turn in one run, and the median over its rounds. More than 1 is in
-  fleetcache's favour, except in `+"`tls-vs-cleartext` and `bulk/p99`"+`, which are costs: 1.5 is half as much again. Ratios carry over
+  fleetcache's favour, except in ` + "`tls-vs-cleartext` and `bulk/p99`" + `, which are costs: 1.5 is half as much again. Ratios carry over
   to other machines, more or less; figures do not.
 - Client and server share the machine's cores. With few cores, what saves system calls and wake-ups gains twice.
-- Like is compared with like. `+"`vs-groupcache`"+` is a Peer's Get against the Get of an HTTPPool's getter; `+"`get-vs-groupcache`"+` is the
-  whole way, Cache.Get against Group.Get, with the copies that both keep of others' values turned off. `+"`vs-floor`"+` is against
+- Like is compared with like. ` + "`vs-groupcache`" + ` is a Peer's Get against the Get of an HTTPPool's getter; ` + "`get-vs-groupcache`" + ` is the
+  whole way, Cache.Get against Group.Get, with the copies that both keep of others' values turned off. ` + "`vs-floor`" + ` is against
   one goroutine at each end of one connection that do nothing else: a bound, and not a rival.
 - CPU-s/Mop is CPU-seconds of client and server together for a million operations, the generator of the load included. Where many
   keys are got in a call, an operation is a key, and p50 and p99 are of calls, which with groupcache have one key each.
 - A dash is what cannot be known: allocations of a server that is no Go program.
 - [GOALS.md](GOALS.md) says which goals were missed, and why.
-`, strings.Join(o.args, " "), report.Machine())
+`}
+
+var conformancePage = page{"Conformance", "bench/CONFORMANCE.md", `## How to read it
+
+- A test is required, as RFC 9111 has it, or optimal, which is what a cache should do, or a check, which asks what a cache does where
+  both is right. The suite's own code tells what passed; a test that depends on one that did not pass has not passed either.
+- A run is a profile and a number of instances. rfc is what the RFC lets a shared cache do: with -store-set-cookie and
+  -trust-client-cache-control. safe is the program's default, which refuses that.
+- What is expected not to pass is in [expected.txt](internal/conformance/expected.txt), with why. The command fails if a
+  required test fails that is not there, and says what is there and passes.
+`}
+
+// printMarkdown prints the page of what was compared.
+func printMarkdown(w io.Writer, o *options, reports []*report.Report) error {
+	p := o.what[0].page
+	_, err := fmt.Fprintf(w, `# %s
+
+This page is what a command prints. To make it anew, at the root of a clone:
+
+    go run -C bench ./cmd/compare %s > %s
+
+Machine: %s.
+
+%s`, p.title, strings.Join(o.args, " "), p.file, report.Machine(), p.intro)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/conformance"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
@@ -17,13 +18,15 @@ import (
 type suite struct {
 	name, about string
 	run         func(ctx context.Context, o *options) (*report.Report, error)
+	page        *page // that -markdown prints
 }
 
 var suites = []suite{
-	{"remote", "remote hits: a value that another process has in memory", runRemote},
-	{"stampede", "values in demand whose time is over: how often they are loaded, and who waits for that", runStampede},
-	{"deploy", "a fleet whose instances are replaced in turn, and one that crashes: what the origin loads then", runDeploy},
-	{"invalidate", "values that are removed: whether they are ever read again, and what a Remove takes", runInvalidate},
+	{"remote", "remote hits: a value that another process has in memory", runRemote, &results},
+	{"stampede", "values in demand whose time is over: how often they are loaded, and who waits for that", runStampede, &results},
+	{"deploy", "a fleet whose instances are replaced in turn, and one that crashes: what the origin loads then", runDeploy, &results},
+	{"invalidate", "values that are removed: whether they are ever read again, and what a Remove takes", runInvalidate, &results},
+	{"conformance", "what an HTTP cache must and should do, by http-cache-tests: what of it the example service does", runConformance, &conformancePage},
 }
 
 func suiteNames() []string {
@@ -73,4 +76,16 @@ func runDeploy(ctx context.Context, o *options) (*report.Report, error) {
 
 func runInvalidate(ctx context.Context, o *options) (*report.Report, error) {
 	return invalidate.Run(ctx, invalidate.Options{Short: o.short, Duration: o.duration, Progress: o.progress})
+}
+
+func runConformance(ctx context.Context, o *options) (*report.Report, error) {
+	return conformance.Run(ctx, conformance.Options{
+		Short:    o.short,
+		Runs:     o.cells,
+		Folder:   o.suiteFolder,
+		Base:     o.base,
+		ID:       o.id,
+		Dump:     o.dump,
+		Progress: o.progress,
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -132,5 +133,17 @@ func TestChildThatEndsAtOnce(t *testing.T) {
 	}
 	if err := c.Close(); err == nil {
 		t.Error("exit status 3 is no error")
+	}
+}
+
+func TestProgramThatDoesNotListen(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), roleVariable+"=refuses to start")
+	if p, err := StartProgram(context.Background(), cmd, "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "ended at once") {
+		t.Errorf("%+v, %v, want that it ended at once", p, err)
 	}
 }

@@ -16,13 +16,23 @@ type Report struct {
 	Ratios []Ratio
 	Tables []Table
 	Notes  []string
-	Raw    any // every measurement, for JSON
+	Raw    any   // every measurement, for JSON
+	Err    error `json:"-"` // that what was found is not good enough; the report is printed all the same
 }
 
 // A Ratio is a figure that can be compared with another machine's.
 type Ratio struct {
 	Name  string
 	Value float64
+	Of    int `json:",omitempty"` // 0, or what Value is counted out of
+}
+
+// String returns the value as it is printed.
+func (r Ratio) String() string {
+	if r.Of > 0 {
+		return fmt.Sprintf("%.0f/%d", r.Value, r.Of)
+	}
+	return Number(r.Value)
 }
 
 // A Table has a row for each kind. The first column is text.
@@ -36,7 +46,7 @@ type Table struct {
 func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
 	for _, ratio := range r.Ratios {
-		fmt.Fprintf(&b, "ratio %s %s\n", ratio.Name, Number(ratio.Value))
+		fmt.Fprintf(&b, "ratio %s %s\n", ratio.Name, ratio)
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.About)
 	for _, note := range r.Notes {
@@ -68,7 +78,7 @@ func (r *Report) Markdown(w io.Writer) error {
 	if len(r.Ratios) > 0 {
 		ratios := Table{Columns: []string{"ratio", "value"}}
 		for _, ratio := range r.Ratios {
-			ratios.Rows = append(ratios.Rows, []string{ratio.Name, Number(ratio.Value)})
+			ratios.Rows = append(ratios.Rows, []string{ratio.Name, ratio.String()})
 		}
 		fmt.Fprintf(&b, "\n### Ratios\n\n")
 		ratios.markdown(&b)

@@ -18,7 +18,7 @@ func printed(t *testing.T, print func(*strings.Builder) error) string {
 var sample = Report{
 	Name:   "remote",
 	About:  "How it was measured.",
-	Ratios: []Ratio{{"remote/1KiB/c64/vs-groupcache", 21.4321}, {"remote/bulk/p99", 1052}},
+	Ratios: []Ratio{{Name: "remote/1KiB/c64/vs-groupcache", Value: 21.4321}, {Name: "remote/bulk/p99", Value: 1052}, {Name: "conformance/rfc/1/required", Value: 159, Of: 165}},
 	Tables: []Table{{Title: "1KiB", Columns: []string{"kind", "ops/s"}, Rows: [][]string{{"fleetcache", "1"}, {"h2c", "20"}}}},
 	Notes:  []string{"memcached is left out"},
 }
@@ -26,6 +26,7 @@ var sample = Report{
 func TestText(t *testing.T) {
 	want := `ratio remote/1KiB/c64/vs-groupcache 21.4
 ratio remote/bulk/p99 1052
+ratio conformance/rfc/1/required 159/165
 
 How it was measured.
 memcached is left out
@@ -53,6 +54,7 @@ memcached is left out.
 |---|---:|
 | remote/1KiB/c64/vs-groupcache | 21.4 |
 | remote/bulk/p99 | 1052 |
+| conformance/rfc/1/required | 159/165 |
 
 ### 1KiB
 

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package kind
+package process
 
 import "syscall"
 
