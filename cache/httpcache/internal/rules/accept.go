@@ -28,7 +28,7 @@ func parseWeighted(lines []string) (members []weighted, ok bool) {
 					return nil, false
 				}
 			}
-			if !isToken(w.name) || slices.ContainsFunc(members, func(m weighted) bool { return m.name == w.name }) {
+			if !IsToken(w.name) || slices.ContainsFunc(members, func(m weighted) bool { return m.name == w.name }) {
 				return nil, false
 			}
 			members = append(members, w)

@@ -107,7 +107,7 @@ func (c *control) addFields(d directive) (whole bool) {
 			continue
 		}
 		name = http.CanonicalHeaderKey(name)
-		if !isToken(name) || needed[name] || strings.HasPrefix(name, "Content-") {
+		if !IsToken(name) || needed[name] || strings.HasPrefix(name, "Content-") {
 			return true
 		}
 		fields = append(fields, name)

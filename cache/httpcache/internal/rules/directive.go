@@ -129,7 +129,8 @@ func cutToken(s string) (tok, rest string) {
 	return s[:i], s[i:]
 }
 
-func isToken(s string) bool {
+// IsToken reports whether s is a token, as the names of fields are (RFC 9110, 5.6.2).
+func IsToken(s string) bool {
 	tok, rest := cutToken(s)
 	return tok != "" && rest == ""
 }

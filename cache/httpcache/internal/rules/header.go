@@ -13,6 +13,9 @@ var hopByHop = []string{
 	"Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization",
 }
 
+// HopByHop are the fields of h that are between two ends of a connection, and go no further (RFC 9110, 7.6.1).
+func HopByHop(h http.Header) []string { return dropped(h, nil) }
+
 // dropped are the fields of h that are not to be stored (RFC 9111, 3.1): those of a connection, and listed ones.
 func dropped(h http.Header, listed []string) []string {
 	var drop []string
@@ -41,7 +44,7 @@ func dropped(h http.Header, listed []string) []string {
 func StoredHeader(x *Exchange, p *Policy) http.Header {
 	stored := make(http.Header, len(x.Header)+1)
 	for name, values := range x.Header {
-		if len(values) > 0 && name != "Age" && name != "Content-Length" && isToken(name) &&
+		if len(values) > 0 && name != "Age" && name != "Content-Length" && IsToken(name) &&
 			!slices.Contains(p.Drop, name) {
 			stored[name] = slices.Clip(slices.Clone(values))
 		}

@@ -14,7 +14,7 @@ func varyOf(lines []string) []string {
 		for name := range strings.SplitSeq(line, ",") {
 			switch name = trimSpace(name); {
 			case name == "":
-			case name == "*" || !isToken(name):
+			case name == "*" || !IsToken(name):
 				return []string{"*"}
 			default:
 				names = append(names, http.CanonicalHeaderKey(name))
