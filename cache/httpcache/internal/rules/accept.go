@@ -57,7 +57,10 @@ const identity = 3 // its index in codings
 
 // codingIndex is the index of a coding in codings, or -1. x-gzip is gzip (RFC 9110, 8.4.1.3).
 func codingIndex(name string) int {
-	return slices.Index(codings[:], strings.TrimPrefix(name, "x-"))
+	if name == "x-gzip" {
+		name = "gzip"
+	}
+	return slices.Index(codings[:], name)
 }
 
 // normaliseCodings is which of the codings an Accept-Encoding accepts (RFC 9110, 12.5.3), with > behind

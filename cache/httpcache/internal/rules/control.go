@@ -172,7 +172,7 @@ const surrogateControl = "Surrogate-Control"
 // it is as if the field were not there.
 func (c *control) addSurrogate(lines []string, device string) {
 	directives(lines, true, func(d directive) {
-		if d.device != "" && d.device != device {
+		if d.device != "" && d.device != device && d.form != broken {
 			return
 		}
 		switch d.name {

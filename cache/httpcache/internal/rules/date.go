@@ -64,7 +64,7 @@ func parseFields(s, layout string, now time.Time) (t time.Time, ok bool) {
 			n++
 		}
 		part, c := s[i:i+n], layout[i]
-		switch ok = true; {
+		switch {
 		case c == 'd':
 			day, ok = number(part)
 		case c == 'y':

@@ -198,6 +198,7 @@ func TestTargeted(t *testing.T) {
 		{"surrogate targeted", []string{"Surrogate-Control: max-age=3600;fleetcache", "Cache-Control: no-store"}, "", hour},
 		{"surrogate of another", []string{"Surrogate-Control: max-age=3600;not-for-you"}, WhyFreshness, 0},
 		{"surrogate no-store of another", []string{"Surrogate-Control: no-store;x", "Cache-Control: max-age=3600"}, "", hour},
+		{"surrogate no-store, malformed", []string{"Surrogate-Control: no-store;x y", "Cache-Control: max-age=3600"}, WhyNoStore, 0},
 		{"surrogate no-store", []string{"Surrogate-Control: no-store", "Cache-Control: max-age=3600"}, WhyNoStore, 0},
 		{"surrogate space", []string{"Surrogate-Control: max-age = 100", "Cache-Control: max-age=1"}, "", 0},
 		{"surrogate, of which nothing is known", []string{"Surrogate-Control: foo", "Cache-Control: max-age=3600"}, "", hour},

@@ -49,16 +49,21 @@ func VaryValues(fields []string, request http.Header) string {
 	return b.String()
 }
 
+// malformed comes before a value that is taken as it is, so that it is not taken for the normal form of another.
+const malformed = "?"
+
 func normalise(name string, lines []string) string {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept-Encoding":
 		if s, ok := normaliseCodings(lines); ok {
 			return s
 		}
+		return malformed + joinLines(lines)
 	case "Accept-Language":
 		if s, ok := normaliseLanguages(lines); ok {
 			return s
 		}
+		return malformed + joinLines(lines)
 	case "Cookie": // its lines are joined otherwise (RFC 9113, 8.2.3)
 		return strings.Join(lines, "; ")
 	}
