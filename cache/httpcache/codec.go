@@ -11,109 +11,155 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
 
 // encoding is the cache.Config.Version: change it with the format.
-const encoding = "1"
+const encoding = "2"
 
-// codec translates objects for other instances. An object is
+// codec translates objects for other instances: the fields of an object in their order, what is not of its kind left out. Numbers are
+// uvarints, times nanoseconds; a string is a length and bytes, a list a number and its elements. What is inline of a body comes last.
 //
-//	1, its status, its age on arrival and its lifetime in milliseconds,
-//	the number of field lines, and for each a name and a value; then the body to the end
-//
-// and a mark is 0 and its reason to the end. Numbers are uvarints; names and values are a length
-// and bytes. The age is that on arrival, since the encoding is kept: what has passed since then is told
-// by what is left of the TTL.
+// An encoding is kept beside its object. So it has the age on arrival, and what has passed since then is told by what is left of
+// the TTL, which is the object's keep. What is on its way is not kept: it has the age of the moment.
 type codec struct{}
 
 var _ cache.TTLDecoder[*object] = codec{}
 
-const (
-	kindMark   = 0
-	kindObject = 1
-
-	maxLines = 4096 // field lines of a header
-)
+const maxLines = 4096 // field lines of a header
 
 var errFormat = errors.New("httpcache: malformed object")
 
 // Append implements cache.Codec.
 func (codec) Append(dst []byte, o *object) ([]byte, error) {
-	if o.pass != "" {
-		return append(append(dst, kindMark), o.pass...), nil
+	w := writer{slices.Grow(dst, int(o.memory()))}
+	w.byte(byte(o.kind))
+	switch o.kind {
+	case kindMark:
+		w.strings(o.why, o.asker, o.claim, o.at)
+	case kindBytes:
+		w.byte(byte(o.part))
+		w.duration(o.keep)
+		w.header(o.header)
+	default:
+		o.appendResponse(&w)
 	}
-	lines, size := 0, 64+len(o.body)
-	for name, values := range o.header {
-		lines += len(values)
-		for _, v := range values {
-			size += len(name) + len(v) + 2*binary.MaxVarintLen32
-		}
-	}
-	dst = slices.Grow(dst, size)
-	dst = append(dst, kindObject)
-	dst = binary.AppendUvarint(dst, uint64(o.status))
-	dst = binary.AppendUvarint(dst, uint64(o.age.Milliseconds()))
-	dst = binary.AppendUvarint(dst, uint64(o.lifetime.Milliseconds()))
-	dst = binary.AppendUvarint(dst, uint64(lines))
-	for _, name := range slices.Sorted(maps.Keys(o.header)) {
-		for _, v := range o.header[name] {
-			dst = appendString(dst, name)
-			dst = appendString(dst, v)
-		}
-	}
-	return append(dst, o.body...), nil
+	return append(w.dst, o.body.inline...), nil
 }
 
-func appendString(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+func (o *object) appendResponse(w *writer) {
+	age := o.age
+	if o.body.live {
+		age = o.ageAt(time.Now())
+	}
+	p := &o.policy
+	w.strings(o.asker, o.variant.family, o.variant.values, o.body.id, o.body.at)
+	w.uvarint(uint64(o.status))
+	w.duration(age)
+	w.duration(o.keep)
+	w.duration(p.lifetime)
+	w.duration(p.whileRevalidate + 1) // which may be rules.Absent
+	w.duration(p.ifError + 1)
+	w.flags(p.noCache, p.mustRevalidate, p.validator, p.immutable, o.body.live)
+	w.uvarint(uint64(o.body.size + 1))
+	w.uvarint(uint64(o.body.chunk))
+	w.list(o.variant.fields)
+	w.list(o.keys)
+	w.header(o.header)
 }
 
-// DecodeTTL implements cache.TTLDecoder: the object's age is its lifetime without what is left of it.
+// DecodeTTL implements cache.TTLDecoder.
 func (c codec) DecodeTTL(src []byte, ttl time.Duration) (*object, error) {
 	o, err := c.Decode(src)
-	if err == nil && o.pass == "" {
-		o.age = min(max(o.lifetime-max(ttl, 0), o.age), o.lifetime)
+	if err == nil && o.kind == kindResponse && ttl > 0 {
+		passed := max(o.keep-ttl, 0)
+		o.age += passed
+		o.keep -= passed
 	}
 	return o, err
 }
 
 // Decode implements cache.Codec. The object arrives now.
 func (codec) Decode(src []byte) (*object, error) {
-	if len(src) < 2 {
-		return nil, errFormat
-	}
-	switch src[0] {
+	r := reader{src: src}
+	o := &object{kind: kind(r.byte()), arrived: time.Now()}
+	switch o.kind {
 	case kindMark:
-		return &object{pass: string(src[1:])}, nil
-	case kindObject:
+		o.why, o.asker, o.claim, o.at = r.string(), r.string(), r.string(), r.string()
+	case kindBytes:
+		o.part, o.keep = partEnd(r.byte()), r.duration()
+		o.header = r.header()
+	case kindResponse:
+		o.readResponse(&r)
 	default:
 		return nil, errFormat
 	}
-	r := reader{src: src[1:]}
-	o := &object{arrived: time.Now()}
-	o.status = int(r.uvarint(999))
-	o.age = time.Duration(r.uvarint(maxSeconds*1000)) * time.Millisecond
-	o.lifetime = time.Duration(r.uvarint(maxSeconds*1000)) * time.Millisecond
-	lines := r.uvarint(maxLines)
-	o.header = make(http.Header, min(lines, 32))
-	for range lines {
-		name, value := r.string(), r.string()
-		if !validField(name, value) {
-			return nil, errFormat
-		}
-		o.header[name] = slices.Clip(append(o.header[name], value))
-	}
-	if r.failed || o.status < 200 {
+	if r.failed {
 		return nil, errFormat
 	}
-	o.body = bytes.Clone(r.src)
+	o.body.inline = bytes.Clone(r.src)
 	return o, nil
 }
 
-// validField reports whether a field can be written as it is, and a look-up finds it.
-func validField(name, value string) bool {
-	token, rest := cutToken(name)
-	return token != "" && rest == "" && http.CanonicalHeaderKey(name) == name && !strings.ContainsAny(value, "\r\n\x00")
+func (o *object) readResponse(r *reader) {
+	p, b := &o.policy, &o.body
+	o.asker, o.variant.family, o.variant.values = r.string(), r.string(), r.string()
+	b.id, b.at = r.string(), r.string()
+	o.status = int(r.uvarint(999))
+	o.age, o.keep, p.lifetime = r.duration(), r.duration(), r.duration()
+	p.whileRevalidate, p.ifError = r.duration()-1, r.duration()-1
+	r.flags(&p.noCache, &p.mustRevalidate, &p.validator, &p.immutable, &b.live)
+	b.size = int64(r.uvarint(maxSize)) - 1
+	b.chunk = int64(r.uvarint(maxSize))
+	o.variant.fields, o.keys = r.list(), r.list()
+	o.header = r.header()
+	if o.status < 200 {
+		r.fail()
+	}
+}
+
+const maxSize = 1 << 50 // of a body
+
+// A writer appends parts of an object to dst.
+type writer struct{ dst []byte }
+
+func (w *writer) byte(b byte)              { w.dst = append(w.dst, b) }
+func (w *writer) uvarint(n uint64)         { w.dst = binary.AppendUvarint(w.dst, n) }
+func (w *writer) duration(d time.Duration) { w.uvarint(uint64(max(d, 0))) }
+
+func (w *writer) strings(list ...string) {
+	for _, s := range list {
+		w.uvarint(uint64(len(s)))
+		w.dst = append(w.dst, s...)
+	}
+}
+
+func (w *writer) list(list []string) {
+	w.uvarint(uint64(len(list)))
+	w.strings(list...)
+}
+
+func (w *writer) flags(flags ...bool) {
+	b := byte(0)
+	for i, f := range flags {
+		if f {
+			b |= 1 << i
+		}
+	}
+	w.byte(b)
+}
+
+func (w *writer) header(h http.Header) {
+	lines := 0
+	for _, values := range h {
+		lines += len(values)
+	}
+	w.uvarint(uint64(lines))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			w.strings(name, v)
+		}
+	}
 }
 
 // A reader cuts the parts of an object off src. After the first one that is not there, it
@@ -121,6 +167,16 @@ func validField(name, value string) bool {
 type reader struct {
 	src    []byte
 	failed bool
+}
+
+func (r *reader) byte() byte {
+	if len(r.src) == 0 {
+		r.fail()
+		return 0
+	}
+	b := r.src[0]
+	r.src = r.src[1:]
+	return b
 }
 
 func (r *reader) uvarint(limit uint64) uint64 {
@@ -133,6 +189,8 @@ func (r *reader) uvarint(limit uint64) uint64 {
 	return v
 }
 
+func (r *reader) duration() time.Duration { return time.Duration(r.uvarint(1<<63 - 1)) }
+
 func (r *reader) string() string {
 	n := r.uvarint(uint64(len(r.src)))
 	if n > uint64(len(r.src)) {
@@ -144,4 +202,42 @@ func (r *reader) string() string {
 	return s
 }
 
+func (r *reader) list() []string {
+	n := r.uvarint(maxLines)
+	var list []string
+	for range n {
+		if r.failed {
+			return nil
+		}
+		list = append(list, r.string())
+	}
+	return list
+}
+
+func (r *reader) flags(flags ...*bool) {
+	b := r.byte()
+	for i, f := range flags {
+		*f = b&(1<<i) != 0
+	}
+}
+
+func (r *reader) header() http.Header {
+	lines := r.uvarint(maxLines)
+	h := make(http.Header, min(lines, 32))
+	for range lines {
+		name, value := r.string(), r.string()
+		if r.failed || !validField(name, value) {
+			r.fail()
+			return nil
+		}
+		h[name] = slices.Clip(append(h[name], value))
+	}
+	return h
+}
+
 func (r *reader) fail() { r.src, r.failed = nil, true }
+
+// validField reports whether a field can be written as it is, and a look-up finds it.
+func validField(name, value string) bool {
+	return rules.IsToken(name) && http.CanonicalHeaderKey(name) == name && !strings.ContainsAny(value, "\r\n\x00")
+}

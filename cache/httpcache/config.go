@@ -17,12 +17,11 @@ import (
 // Limits and defaults. A zero field of a Config means the default of its name.
 const (
 	DefaultName           = "http"
-	DefaultMaxObjectBytes = 8 << 20
+	DefaultMaxObjectBytes = 128 << 20
 	DefaultMaxFills       = 256
 
-	// maxObjectShare is the share of MaxBytes that MaxObjectBytes may be: 1/maxObjectShare. The
-	// cache keeps no larger value.
-	maxObjectShare = 6
+	DefaultMaxVariants = 64
+	DefaultKeepStale   = time.Hour
 )
 
 // Config describes a Handler. Only Origin is required; every zero field has the default
@@ -51,20 +50,41 @@ type Config struct {
 	// 0: cache.DefaultMaxBytes. At least cache.MinMaxBytes.
 	MaxBytes int64
 
-	// MaxObjectBytes bounds the header and body of a response that is stored, in bytes. Larger ones pass
-	// through. At most a sixth of MaxBytes. 0: DefaultMaxObjectBytes, or that sixth if it is less.
+	// MaxObjectBytes bounds the body of a response that is stored, in bytes. Larger ones pass
+	// through. Bodies are stored in chunks of 256 KiB, all over the fleet. At most MaxBytes. 0: DefaultMaxObjectBytes, or a quarter of
+	// MaxBytes if that is less.
 	MaxObjectBytes int64
+
+	// MaxVariants bounds how many variants of a URL are stored (Vary). 0: DefaultMaxVariants.
+	MaxVariants int
+
+	// KeepStale is for how long a response is kept that is no longer fresh, to be validated, or served when the origin does not answer
+	// (RFC 9111, 4.2.4), unless it says otherwise. 0: DefaultKeepStale. Negative: not at all.
+	KeepStale time.Duration
+
+	// TrustClient has the Cache-Control, or Pragma, of requests count (RFC 9111, 5.2.1). Then any client can have the origin asked as often as he likes.
+	TrustClient bool
+
+	// StoreSetCookie has responses with Set-Cookie stored, which RFC 9111, 7.3 leaves to the cache: everybody gets the same cookie.
+	StoreSetCookie bool
+
+	// NoHeuristics has what does not say for how long it is fresh be validated each time. Otherwise it is fresh for a tenth of the time since
+	// it was modified, at most a day (RFC 9111, 4.2.2).
+	NoHeuristics bool
+
+	// Targets are the targeted fields that count instead of Cache-Control and Expires (RFC 9213), in order of preference. nil: DefaultTargets.
+	Targets []string
 
 	// MirrorTTL is how long an instance may serve its copy of what another one owns.
 	// 0: cache.DefaultMirrorTTL. Negative: it keeps none.
 	MirrorTTL time.Duration
 
-	// FillTimeout bounds each fill, from the wait for its turn to the last byte of the body.
+	// FillTimeout bounds how long a fill waits for its turn and the header of the response, and then for each further byte.
 	// 0: cache.DefaultLoadTimeout.
 	FillTimeout time.Duration
 
 	// MaxFills bounds how many fills this instance has under way, each of which may
-	// hold MaxObjectBytes. Others wait for their turn. 0: DefaultMaxFills.
+	// hold 4 MiB beside MaxBytes. Others wait for their turn. 0: DefaultMaxFills.
 	MaxFills int
 
 	// Logger reports what clients are not told: why the origin or an instance did not answer. nil: nothing is logged.
@@ -89,11 +109,29 @@ func (c Config) withDefaults() (Config, *url.URL, error) {
 	if c.MaxBytes == 0 {
 		c.MaxBytes = cache.DefaultMaxBytes
 	}
-	switch most := c.MaxBytes / maxObjectShare; {
-	case c.MaxObjectBytes < 0 || c.MaxObjectBytes > most && c.MaxBytes >= cache.MinMaxBytes:
-		bad("MaxObjectBytes is %d: use 1 to %d, a sixth of MaxBytes, or 0 for the default", c.MaxObjectBytes, most)
+	switch {
+	case c.MaxObjectBytes < 0 || c.MaxObjectBytes > c.MaxBytes && c.MaxBytes >= cache.MinMaxBytes:
+		bad("MaxObjectBytes is %d: use 1 to %d, which is MaxBytes, or 0 for the default", c.MaxObjectBytes, c.MaxBytes)
 	case c.MaxObjectBytes == 0:
-		c.MaxObjectBytes = min(DefaultMaxObjectBytes, most)
+		c.MaxObjectBytes = min(DefaultMaxObjectBytes, c.MaxBytes/4)
+	}
+	switch {
+	case c.MaxVariants < 0:
+		bad("MaxVariants is %d: use a positive number, or 0 for the default of %d", c.MaxVariants, DefaultMaxVariants)
+	case c.MaxVariants == 0:
+		c.MaxVariants = DefaultMaxVariants
+	}
+	if c.KeepStale == 0 {
+		c.KeepStale = DefaultKeepStale
+	}
+	c.KeepStale = max(c.KeepStale, 0)
+	if c.Targets == nil {
+		c.Targets = DefaultTargets()
+	}
+	for _, t := range c.Targets {
+		if !validField(t, "") {
+			bad("Targets has %q: use the names of fields, such as Cdn-Cache-Control", t)
+		}
 	}
 	if c.FillTimeout < 0 {
 		bad("FillTimeout is %v: use a positive duration, or 0 for the default of %v", c.FillTimeout, cache.DefaultLoadTimeout)
@@ -104,6 +142,9 @@ func (c Config) withDefaults() (Config, *url.URL, error) {
 	if c.MaxFills == 0 {
 		c.MaxFills = DefaultMaxFills
 	}
+	if c.FillTimeout == 0 {
+		c.FillTimeout = cache.DefaultLoadTimeout
+	}
 	if c.Name == "" {
 		c.Name = DefaultName
 	}
@@ -111,6 +152,11 @@ func (c Config) withDefaults() (Config, *url.URL, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, origin, errors.Join(errs...)
+}
+
+// DefaultTargets are the targeted fields that count unless a Config says otherwise.
+func DefaultTargets() []string {
+	return []string{"Fleetcache-Cache-Control", "Cdn-Cache-Control", "Surrogate-Control"}
 }
 
 // parseOrigin returns the scheme and host of an origin: in lower case, without the scheme's own port.

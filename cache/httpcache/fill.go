@@ -1,137 +1,210 @@
 package httpcache
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
 
 const (
 	markTTL       = 10 * time.Second // how long a mark keeps requests from being collapsed
 	markTTLFailed = time.Second      // after a status of 500 or more
+
+	// retryAfter is for how long an origin that failed is not asked again for what is served stale.
+	retryAfter = time.Second
+
+	// wholeWithin is for how long a small body is waited for, so that those who wait have it with the header.
+	wholeWithin = 2 * time.Millisecond
 )
 
 var errOtherOrigin = errors.New("httpcache: another instance asks for a URL of another origin: give all the same Config.Origin")
 
-// fill is the cache's loader: it asks the origin, for everybody. What it returns is to be shared, or a mark; a
-// response that must not be shared does not get out of here.
-//
-// It goes on when those who wait for it have left, be they clients or an instance that was killed: the origin has
-// been asked, and what it says is kept for the next one. So ctx ends it at its deadline, or with Close, alone.
-func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], error) {
-	deadline, _ := ctx.Deadline()
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
-	defer cancel()
-	defer context.AfterFunc(h.closing, cancel)()
+// load is the cache's loader.
+func (h *Handler) load(ctx context.Context, key string) (cache.Entry[*object], error) {
+	switch key[0] {
+	case keyResponse:
+		return h.fill(ctx, key)
+	case keyChunk:
+		return h.loadChunk(ctx, key)
+	case keyDirect:
+		return h.answerDirect(ctx, key)
+	}
+	return cache.Entry[*object]{}, fmt.Errorf("httpcache: there is no key %q", key)
+}
 
+// fill asks the origin, for everybody. What it returns is to be shared, or a mark: a response that must not be shared does not get out of
+// here but to the one who asked.
+func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], error) {
+	a := askOf(ctx)
+	stored := h.storedAt(key)
+	if stored != nil && a.than != "" && stored.asker != a.than {
+		return again(stored), nil // somebody has validated it since
+	}
+	if a.cached {
+		return cache.Entry[*object]{}, cache.ErrNotFound
+	}
+	done, err := h.turn(ctx, key)
+	if err != nil {
+		return cache.Entry[*object]{}, err
+	}
 	h.count.fills.Add(1)
-	o, err := h.ask(ctx, key)
-	switch {
-	case err != nil:
+	x := h.newExchange(ctx, key, a, stored, done)
+	if err := x.send(); err != nil {
+		x.done()
 		h.count.fillErrors.Add(1)
 		h.cfg.Logger.Warn("httpcache: the origin did not answer", "key", key, "error", err)
+		if stored != nil && stored.maySurvive(time.Now(), false) {
+			return again(stored.despite()), nil
+		}
 		return cache.Entry[*object]{}, err
-	case o.pass == whyServerError:
-		h.count.marks.Add(1)
-		return cache.Entry[*object]{Value: o, TTL: markTTLFailed}, nil
-	case o.pass != "":
-		h.count.marks.Add(1)
-		return cache.Entry[*object]{Value: o, TTL: markTTL}, nil
 	}
-	return cache.Entry[*object]{Value: o, TTL: o.lifetime - o.age}, nil
+	return x.answer()
 }
 
-// ask asks the origin for the URL of key.
-func (h *Handler) ask(ctx context.Context, key string) (*object, error) {
-	u, ok := h.target(key)
-	if !ok {
-		return nil, errOtherOrigin
+// turn waits until this instance may ask the origin once more at the same time.
+func (h *Handler) turn(ctx context.Context, key string) (done func(), err error) {
+	select {
+	case h.turns <- struct{}{}:
+	default:
+		select {
+		case h.turns <- struct{}{}:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: the fill of %q had no turn in time (MaxFills: %d)", cache.ErrOverloaded, key, h.cfg.MaxFills)
+		}
 	}
-	req := (&http.Request{
-		Method: http.MethodGet,
-		URL:    u,
-		Host:   u.Host,
-		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"Accept":          {"*/*"},
-			"Accept-Encoding": {"identity"},
-			"User-Agent":      {"fleetcache"},
-			"Via":             {h.via},
-		},
-	}).WithContext(ctx)
-	sent := time.Now()
-	resp, err := h.filling.RoundTrip(req)
-	if err != nil {
-		return nil, originError(err)
-	}
-	defer resp.Body.Close()
-	arrived := time.Now()
+	return func() { <-h.turns }, nil
+}
 
-	lifetime, why := judgeResponse(resp)
-	if why != "" {
-		return &object{pass: why}, nil
-	}
-	age, date, ok := initialAge(resp.Header, sent, arrived)
+// storedAt is the response that this instance's memory has for key, be it stale or under a mark; nil if there is none.
+func (h *Handler) storedAt(key string) *object {
+	o, ok := h.cache.Peek(key)
 	switch {
 	case !ok:
-		return &object{pass: whyAge}, nil
-	case age >= lifetime:
-		return &object{pass: whyFreshness}, nil
+		return nil
+	case o.kind == kindMark:
+		return o.beneath
 	}
-	o := &object{status: resp.StatusCode, header: storedHeader(resp.Header, date), lifetime: lifetime, age: age, arrived: arrived}
-	room := h.cfg.MaxObjectBytes - o.size()
-	body, whole, err := readBody(resp, room)
+	return o
+}
+
+// again is the entry of a response that is kept as it is.
+func again(o *object) cache.Entry[*object] {
+	return cache.Entry[*object]{Value: o, TTL: max(o.left(time.Now()), 1), Tags: o.keys}
+}
+
+// maySurvive reports whether o may be served stale since the origin failed: it did not answer, or with a status of 500 or more
+// (RFC 9111, 4.2.4; RFC 5861, 4).
+func (o *object) maySurvive(now time.Time, answered bool) bool {
+	p := &o.policy
+	if p.ifError != rules.Absent {
+		return o.ageAt(now) < p.lifetime+p.ifError
+	}
+	return !answered && !p.mustRevalidate && !p.noCache
+}
+
+// despite is o after the origin failed.
+func (o *object) despite() *object {
+	served := *o
+	served.retry = time.Now().Add(retryAfter)
+	return &served
+}
+
+// answer makes an entry of the origin's response.
+func (x *exchange) answer() (cache.Entry[*object], error) {
+	resp, stored := x.resp, x.stored
+	validated := x.validates(resp)
 	switch {
-	case err != nil:
-		return nil, originError(err)
-	case !whole, lines(o.header) > maxLines:
-		return &object{pass: whyTooLarge}, nil
-	case len(resp.Trailer) > 0: // not announced
-		return &object{pass: whyFraming}, nil
+	case stored != nil && resp.StatusCode >= 500 && stored.maySurvive(x.arrived, true):
+		x.discard()
+		return again(stored.despite()), nil
+	case validated && (resp.StatusCode == http.StatusNotModified || resp.Request.Method == http.MethodHead && resp.StatusCode == http.StatusOK):
+		if rules.CanFreshen(stored.header, stored.body.size, resp.Header, resp.Request.Method == http.MethodHead) {
+			return x.freshened()
+		}
+		if resp.StatusCode == http.StatusNotModified {
+			return x.again()
+		}
+		fallthrough
+	case resp.Request.Method == http.MethodHead:
+		return x.mark("head")
 	}
-	o.body = body
-	return o, nil
+	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.header, Status: resp.StatusCode, Header: resp.Header, Sent: x.sent, Arrived: x.arrived}
+	p, why := rules.Judge(&e, &x.h.rules)
+	if why == "" {
+		why = x.refused()
+	}
+	if why == "" {
+		o := x.object(&e, &p)
+		if why = x.h.tooMany(o, x.key); why == "" {
+			return x.shared(o)
+		}
+	}
+	return x.mark(why)
 }
 
-// readBody reads a body of at most limit bytes; whole is false if there are more. A body
-// that ends before its time is an error.
-func readBody(resp *http.Response, limit int64) (body []byte, whole bool, err error) {
-	length := resp.ContentLength
-	if limit < 0 || length > limit {
-		return nil, false, nil
-	}
-	if length >= 0 {
-		body = make([]byte, length)
-		if _, err = io.ReadFull(resp.Body, body); err != nil {
-			return nil, false, fmt.Errorf("the body was cut short: %w", err)
-		}
-		// A Transport that is not net/http's may say less than it has.
-		if n, err := resp.Body.Read(make([]byte, 1)); n > 0 || err != nil && err != io.EOF {
-			return nil, false, fmt.Errorf("the body is not as long as its Content-Length of %d: %w", length, errors.Join(err, io.ErrUnexpectedEOF))
-		}
-		return body, true, nil
-	}
-	var buf bytes.Buffer
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
-		return nil, false, fmt.Errorf("the body was cut short: %w", err)
-	}
-	if n > limit {
-		return nil, false, nil
-	}
-	return bytes.Clone(buf.Bytes()), true, nil // without the room to grow
+// validates reports whether the request was one that validates what is stored.
+func (x *exchange) validates(resp *http.Response) bool {
+	h := resp.Request.Header
+	return x.stored != nil && (len(h["If-None-Match"]) > 0 || len(h["If-Modified-Since"]) > 0 || resp.Request.Method == http.MethodHead)
 }
 
-func lines(h http.Header) (n int) {
-	for _, values := range h {
-		n += len(values)
+// discard ends an exchange of which nothing more is wanted.
+func (x *exchange) discard() {
+	x.resp.Body.Close()
+	x.done()
+}
+
+// again asks once more, for all of it: the origin says that something is not modified which is not what is stored.
+func (x *exchange) again() (cache.Entry[*object], error) {
+	x.resp.Body.Close()
+	x.stored = nil
+	if err := x.send(); err != nil {
+		x.done()
+		return cache.Entry[*object]{}, err
+	}
+	return x.answer()
+}
+
+// refused is why a response that may be shared is not, "" if it is.
+func (x *exchange) refused() string {
+	resp := x.resp
+	switch {
+	case resp.ContentLength > x.h.cfg.MaxObjectBytes:
+		return whyTooLarge
+	case len(resp.Trailer) > 0, resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 && resp.Close:
+		return whyFraming
+	case headerSize(resp.Header) > maxStoredHeader:
+		return whyTooLarge
+	}
+	return ""
+}
+
+// Why a response is not stored, beside what package rules says.
+const (
+	whyTooLarge = "too-large" // over MaxObjectBytes, or its header
+	whyFraming  = "framing"   // a trailer; or a body that ends with the connection, so that nobody can tell whether it is whole
+	whyVariants = "variants"  // its URL has too many
+)
+
+// maxStoredHeader bounds the header of a response that is stored, in bytes.
+const maxStoredHeader = 64 << 10
+
+func headerSize(h http.Header) (n int) {
+	lines := 0
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(v)
+			lines++
+		}
+	}
+	if lines > maxLines {
+		return maxStoredHeader + 1
 	}
 	return n
 }

@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
 
 // A Handler is a shared HTTP cache in front of an origin, or this instance's part of one. It is an http.Handler, and
@@ -19,19 +21,32 @@ import (
 type Handler struct {
 	cfg       Config
 	origin    *url.URL
-	prefix    string // of every key: the origin's scheme and host
+	prefix    string // of every response's key: the origin's scheme and host
 	via       string
+	loop      string // what CDN-Loop has of this cache (RFC 8586)
 	status    string // what every member of Cache-Status that is ours ends with
+	self      string // this instance's address in the fleet
+	rules     rules.Options
+	surrogate bool  // Surrogate-Control counts
+	chunk     int64 // the size of the chunks that larger bodies are stored in
 	cache     *cache.Cache[string, *object]
+	turns     chan struct{} // has an element for each fill that is under way
+	flows     flows
+	renewing  keySet
+	personal  recent // URLs of which those who say who they are get what is theirs alone
 	transport http.RoundTripper
 	filling   http.RoundTripper // for fills: what is passed may hold all of its connections for as long as clients like
 	own       []*http.Transport // if Config had none
 	proxy     *httputil.ReverseProxy
 	count     counters
 
-	closing context.Context // ends with Close
-	close   context.CancelFunc
+	background sync.WaitGroup  // what runs without a request; it ends with closing
+	closing    context.Context // ends with Close
+	close      context.CancelFunc
 }
+
+// chunkBytes is the size of the chunks of a body, unless the memory is small.
+const chunkBytes = 256 << 10
 
 // New returns a Handler, or an error that names each field of the Config that is wrong. With Peers, it answers other
 // instances from then on. Close it when it is no longer used.
@@ -40,7 +55,15 @@ func New(config Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Handler{cfg: cfg, origin: origin, prefix: origin.Scheme + "://" + origin.Host, transport: cfg.Transport, via: "1.1 fleetcache"}
+	h := &Handler{
+		cfg: cfg, origin: origin, prefix: string(keyResponse) + origin.Scheme + "://" + origin.Host, transport: cfg.Transport,
+		via: "1.1 fleetcache", loop: "fleetcache-" + cfg.Name,
+		rules:     rules.Options{StoreSetCookie: cfg.StoreSetCookie, Targets: cfg.Targets, Heuristic: !cfg.NoHeuristics},
+		chunk:     min(chunkBytes, cfg.MaxBytes/chunkShare, cfg.MaxObjectBytes),
+		surrogate: slices.Contains(cfg.Targets, "Surrogate-Control"),
+		turns:     make(chan struct{}, cfg.MaxFills),
+		flows:     flows{limit: cfg.MaxBytes / lingerShare},
+	}
 	if cfg.Instance != "" {
 		h.via += " (" + cfg.Instance + ")"
 		h.status = `; instance="` + cfg.Instance + `"`
@@ -52,119 +75,164 @@ func New(config Config) (*Handler, error) {
 	}
 	h.proxy = h.newProxy()
 	h.closing, h.close = context.WithCancel(context.Background())
-	h.cache, err = cache.New(cache.Config[string, *object]{
+	c := cache.Config[string, *object]{
 		Name:        cfg.Name,
 		Version:     encoding,
-		Load:        h.fill,
-		SizeOf:      (*object).size,
+		Load:        h.load,
+		SizeOf:      (*object).memory,
 		Codec:       codec{},
 		TTL:         time.Second, // every Entry has its own
-		Stale:       -1,          // a refresh that meets a status of 500 would put a mark in the place of what is fresh
+		Stale:       -1,          // what is stale is validated, by what HTTP says
 		MirrorTTL:   cfg.MirrorTTL,
 		LoadTimeout: cfg.FillTimeout,
 		MaxBytes:    cfg.MaxBytes,
-		MaxLoads:    cfg.MaxFills,
-		Peers:       cfg.Peers,
+		Carry:       carrier{},
 		Logger:      cfg.Logger,
-	})
-	if err != nil {
+	}
+	if cfg.Peers != nil {
+		c.Peers, h.self = placed{cfg.Peers}, cfg.Peers.Self()
+	}
+	if h.cache, err = cache.New(c); err != nil {
 		return nil, fmt.Errorf("httpcache: %w", err)
 	}
 	return h, nil
 }
 
-// ServeHTTP answers from the cache, or with what the origin answers. A miss that may be stored is read whole
-// before its first byte goes out, since nobody is to get a part of a response that turns out broken; everything else
-// is streamed. A client that leaves does not end the fill that it has begun.
+const (
+	chunkShare  = 64 // a chunk is at most 1/chunkShare of MaxBytes
+	lingerShare = 32
+)
+
+// ServeHTTP answers from the cache, or with what the origin answers, as it comes. A client that leaves does not end the fill that it has
+// begun.
 //
-// It panics with http.ErrAbortHandler if the origin breaks off in the middle of a response that is passed.
+// It panics with http.ErrAbortHandler if a body breaks off in the middle.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.count.requests.Add(1)
-	if r.Method == http.MethodConnect {
-		http.Error(w, "CONNECT is for proxies, and this is none", http.StatusNotImplemented)
+	switch {
+	case r.Method == http.MethodConnect:
+		h.refuse(w, http.StatusNotImplemented, "CONNECT is for proxies, and this is none")
 		return
-	}
-	if r.URL.Opaque != "" || strings.ContainsAny(r.URL.RawQuery, " \t\r\n") {
+	case r.URL.Opaque != "" || strings.ContainsAny(r.URL.RawQuery, " \t\r\n"):
 		// net/http would send the origin a target that is not the one that is judged here.
-		http.Error(w, "the target of the request is malformed", http.StatusBadRequest)
+		h.refuse(w, http.StatusBadRequest, "the target of the request is malformed")
+		return
+	case h.loops(r.Header):
+		h.refuse(w, http.StatusLoopDetected, "the request has been here before")
 		return
 	}
-	if f := judgeRequest(r); f != (forward{}) {
-		h.count.bypassed.Add(1)
-		h.pass(w, r, f)
-		return
-	}
-	key, f := h.key(r.URL)
+	l, f := h.newLookup(r)
 	if f != (forward{}) {
 		h.count.bypassed.Add(1)
 		h.pass(w, r, f)
 		return
 	}
-	var t cache.Trace
-	o, err := h.cache.Get(cache.WithTrace(r.Context(), &t), key)
-	switch {
-	case err != nil:
-		h.fail(w, r, key, err)
-	case o.pass != "":
-		h.count.passed.Add(1)
-		h.pass(w, r, forward{fwdURIMiss, o.pass})
-	default:
-		h.serve(w, r, o, &t)
+	if err := h.answer(w, l); err != nil {
+		h.fail(w, l, err)
 	}
 }
 
-// serve answers with a stored response.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, o *object, t *cache.Trace) {
-	age := o.ageAt(time.Now())
-	header := w.Header()
-	for name, values := range o.header {
-		header[name] = values
-	}
-	header["Content-Length"] = []string{strconv.Itoa(len(o.body))}
-	header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
-	noSniffing(header)
-	if t.Loaded {
-		h.count.misses.Add(1)
-		h.addStatus(header, "fwd=uri-miss; fwd-status="+strconv.Itoa(o.status)+"; stored", t.Peer)
-	} else {
-		if t.Peer == "" {
-			h.count.hits.Add(1)
-		} else {
-			h.count.peerHits.Add(1)
+// refuse answers a request that goes no further.
+func (h *Handler) refuse(w http.ResponseWriter, code int, text string) {
+	h.count.failed.Add(1)
+	h.addStatus(w.Header(), "detail=refused", "")
+	http.Error(w, text, code)
+}
+
+// loops reports whether a request has been sent by this cache (RFC 8586).
+func (h *Handler) loops(header http.Header) bool {
+	for _, line := range header["Cdn-Loop"] {
+		for member := range strings.SplitSeq(line, ",") {
+			id, _, _ := strings.Cut(member, ";")
+			if strings.TrimSpace(id) == h.loop {
+				return true
+			}
 		}
-		h.addStatus(header, "hit; ttl="+strconv.FormatInt(int64((o.lifetime-age)/time.Second), 10), t.Peer)
 	}
-	w.WriteHeader(o.status)
-	if r.Method != http.MethodHead {
-		w.Write(o.body) // an error is the client's, who knows
+	return false
+}
+
+// answer answers a request from the cache, or by a fill.
+func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
+	ctx := l.r.Context()
+	if err := l.look(ctx); err != nil {
+		return err
 	}
+	for validated := false; ; validated = true {
+		if l.o.kind == kindMark {
+			return h.answerMark(w, l)
+		}
+		switch j := l.judge(time.Now()); {
+		case j == serveAndRenew:
+			h.renew(l)
+			l.stale = true
+			fallthrough
+		case j == serve:
+			return h.serve(w, l)
+		case l.ask.cached:
+			return cache.ErrNotFound
+		case j == forwardUnheard || validated:
+			h.count.passed.Add(1)
+			h.pass(w, l.r, forward{l.why, "collapsed"})
+			return nil
+		}
+		if err := l.validate(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// answerMark answers a request whose response must not be shared.
+func (h *Handler) answerMark(w http.ResponseWriter, l *lookup) error {
+	o := l.o
+	if o.asker == l.ask.id && o.claim != "" {
+		return h.serveClaim(w, l)
+	}
+	if credentialed(l.r.Header) {
+		h.personal.note(baseOf(l.key))
+	}
+	h.count.passed.Add(1)
+	h.pass(w, l.r, forward{fwdURIMiss, o.why})
+	return nil
 }
 
 // fail answers a request for which the cache has no response.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, key string, err error) {
+func (h *Handler) fail(w http.ResponseWriter, l *lookup, err error) {
 	var remote *cache.RemoteError
 	var decode *cache.DecodeError
-	var tooLarge bool
+	var ours bool
 	if errors.As(err, &remote) {
-		tooLarge = remote.Status == cache.StatusTooLarge || remote.Status == cache.StatusEncodeFailed
+		ours = remote.Status == cache.StatusTooLarge || remote.Status == cache.StatusEncodeFailed
 	}
-	if tooLarge || errors.As(err, &decode) || errors.Is(err, cache.ErrClosed) {
+	switch {
+	case errors.Is(err, cache.ErrNotFound): // only-if-cached
+		h.failed(w, fwdRequest, "only-if-cached", http.StatusGatewayTimeout)
+	case ours, errors.As(err, &decode), errors.Is(err, cache.ErrClosed), errors.Is(err, errVary), errors.Is(err, errClaimGone):
 		// It is not the origin that failed.
-		h.cfg.Logger.Debug("httpcache: passing a request", "key", key, "error", err)
+		h.cfg.Logger.Debug("httpcache: passing a request", "key", l.key, "error", err)
 		h.count.passed.Add(1)
-		h.pass(w, r, forward{fwdURIMiss, "internal"})
-		return
+		h.pass(w, l.r, forward{fwdURIMiss, "internal"})
+	default:
+		h.originFailed(w, l.why, err)
 	}
-	h.failed(w, fwdURIMiss, err)
 }
 
-// failed answers that the origin did not.
-func (h *Handler) failed(w http.ResponseWriter, fwd string, err error) {
-	h.count.failed.Add(1)
-	code, detail := http.StatusBadGateway, "origin-error"
-	if isTimeout(err) {
-		code, detail = http.StatusGatewayTimeout, "origin-timeout"
+// originFailed answers that the origin did not.
+func (h *Handler) originFailed(w http.ResponseWriter, fwd string, err error) {
+	switch {
+	case errors.Is(err, cache.ErrOverloaded):
+		w.Header().Set("Retry-After", "1")
+		h.failed(w, fwd, "overloaded", http.StatusServiceUnavailable)
+	case isTimeout(err):
+		h.failed(w, fwd, "origin-timeout", http.StatusGatewayTimeout)
+	default:
+		h.failed(w, fwd, "origin-error", http.StatusBadGateway)
 	}
+}
+
+// failed answers with an error of the cache's own.
+func (h *Handler) failed(w http.ResponseWriter, fwd, detail string, code int) {
+	h.count.failed.Add(1)
 	header := w.Header()
 	delete(header, "Content-Type") // noSniffing's
 	h.addStatus(header, "fwd="+fwd+"; detail="+detail, "")
@@ -177,6 +245,7 @@ func (h *Handler) failed(w http.ResponseWriter, fwd string, err error) {
 func (h *Handler) Close() error {
 	err := h.cache.Close()
 	h.close()
+	h.background.Wait()
 	for _, t := range h.own {
 		t.CloseIdleConnections()
 	}

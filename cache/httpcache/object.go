@@ -5,38 +5,101 @@ import (
 	"time"
 )
 
-// An object is what the cache keeps for a key: a response; or the mark that there is none to share, and why.
-// It does not change.
-type object struct {
-	pass string // not empty: a mark. Everybody asks the origin for himself, for this reason
-
-	status   int
-	header   http.Header
-	body     []byte
-	lifetime time.Duration // the freshness lifetime, which its age counts against
-	age      time.Duration // when it arrived in this process
-	arrived  time.Time     // on this process's monotonic clock
-}
-
-// ageAt returns the response's age (RFC 9111, 4.2.3). What the cache serves is never older than its lifetime,
-// whatever the origin's clock says.
-func (o *object) ageAt(now time.Time) time.Duration {
-	return max(min(o.age+now.Sub(o.arrived), o.lifetime), 0)
-}
+// A kind says what an object is.
+type kind uint8
 
 const (
-	objectCost = 256 // an object, its header's map, and Go's allocator's rounding
+	kindResponse kind = 1 // a response
+	kindMark     kind = 2 // that there is none to share, and why
+	kindBytes    kind = 3 // a part of a body
+)
+
+// An object is what the cache keeps for a key. It does not change.
+type object struct {
+	kind kind
+
+	// Of a mark: why the response to the request asker must not be shared. It is to be had from the flow claim at the instance at.
+	// Everyone else asks the origin himself.
+	why       string
+	claim, at string
+	beneath   *object // the response that is stored in spite of it; not on other instances
+
+	// Of a response.
+	asker  string // the request that the origin was asked for
+	status int
+	header http.Header
+	policy policy
+	age    time.Duration // when it arrived in this process
+	keep   time.Duration // for how long it is kept from then on
+	// arrived is when it arrived, on this process's monotonic clock.
+	arrived time.Time
+	retry   time.Time // the origin failed, and is not asked again before
+	variant variant
+	keys    []string // surrogate keys
+	body    body     // and of a part
+	part    partEnd  // what follows a part
+}
+
+// A policy says how a response may be used.
+type policy struct {
+	lifetime             time.Duration
+	whileRevalidate      time.Duration // rules.Absent
+	ifError              time.Duration // rules.Absent
+	noCache              bool
+	mustRevalidate       bool
+	validator, immutable bool
+}
+
+// A variant says which requests a response answers (RFC 9111, 4.1).
+type variant struct {
+	family string   // of all variants that are found by the response at the URL's own key
+	fields []string // that Vary nominates
+	values string   // what rules.VaryValues makes of them
+	count  *variants
+}
+
+// A body is where the bytes of a response are.
+type body struct {
+	id     string // unique
+	size   int64  // -1: not known yet
+	chunk  int64  // the size of the chunks that it is stored in; 0: it is inline
+	inline []byte
+	live   bool // it is on its way, at the instance at
+	at     string
+}
+
+// ageAt is the response's age (RFC 9111, 4.2.3).
+func (o *object) ageAt(now time.Time) time.Duration {
+	return max(o.age+now.Sub(o.arrived), 0)
+}
+
+// isFresh reports whether the response may be used without validation, as far as it says itself.
+func (o *object) isFresh(now time.Time) bool {
+	return !o.policy.noCache && o.ageAt(now) < o.policy.lifetime
+}
+
+// left is for how much longer it is kept.
+func (o *object) left(now time.Time) time.Duration { return o.keep - now.Sub(o.arrived) }
+
+const (
+	objectCost = 512 // an object, its header's map, and Go's allocator's rounding
 	fieldCost  = 64  // a field's place in the map, and the slice of its values
 )
 
-// size is what the object takes in memory, in bytes.
-func (o *object) size() int64 {
-	n := int64(objectCost + len(o.pass) + cap(o.body))
+// memory is what the object takes in memory, in bytes.
+func (o *object) memory() int64 {
+	n := int64(objectCost + len(o.why) + len(o.variant.values) + cap(o.body.inline))
 	for name, values := range o.header {
 		n += int64(fieldCost + len(name))
 		for _, v := range values {
 			n += int64(16 + len(v))
 		}
+	}
+	for _, k := range o.keys {
+		n += int64(16 + len(k))
+	}
+	if o.beneath != nil {
+		n += o.beneath.memory()
 	}
 	return n
 }

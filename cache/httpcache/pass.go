@@ -38,7 +38,7 @@ func (h *Handler) newProxy() *httputil.ReverseProxy {
 			if !errors.Is(err, context.Canceled) {
 				h.cfg.Logger.Warn("httpcache: the origin did not answer", "method", r.Method, "url", r.URL.Redacted(), "error", err)
 			}
-			h.failed(w, r.Context().Value(forwardKey{}).(forward).fwd, err)
+			h.originFailed(w, r.Context().Value(forwardKey{}).(forward).fwd, err)
 		},
 	}
 }
@@ -52,4 +52,5 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
 	pr.SetXForwarded() // appends to it
 	out.Header.Add("Via", h.via)
+	out.Header.Add("Cdn-Loop", h.loop)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
 
 // A forward says why a request goes to the origin: the parameters fwd and detail of Cache-Status. The zero forward
@@ -13,45 +14,76 @@ import (
 type forward struct{ fwd, detail string }
 
 const (
-	fwdMethod  = "method"
-	fwdBypass  = "bypass"
-	fwdURIMiss = "uri-miss"
+	fwdMethod   = "method"
+	fwdBypass   = "bypass"
+	fwdURIMiss  = "uri-miss"
+	fwdVaryMiss = "vary-miss"
+	fwdStale    = "stale"
+	fwdRequest  = "request"
 )
 
-// personal are the fields of a request that no stored response answers, and what Cache-Status calls them. Conditions
-// are left to the origin until they are answered from the store.
-var personal = []struct{ field, detail string }{
-	{"Authorization", "authorization"},
-	{"Cookie", "cookie"},
-	{"Range", "range"},
-	{"If-Match", "conditional"},
-	{"If-None-Match", "conditional"},
-	{"If-Modified-Since", "conditional"},
-	{"If-Unmodified-Since", "conditional"},
-	{"If-Range", "conditional"},
-	{"Upgrade", "upgrade"},
+// newLookup returns the lookup of a request, or the forward of one that the cache has no part in.
+func (h *Handler) newLookup(r *http.Request) (*lookup, forward) {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return nil, forward{fwd: fwdMethod}
+	case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+		return nil, forward{fwdBypass, "body"}
+	case len(r.Header["Upgrade"]) > 0:
+		return nil, forward{fwdBypass, "upgrade"}
+	case len(r.Header["If-Match"]) > 0 || len(r.Header["If-Unmodified-Since"]) > 0:
+		return nil, forward{fwdBypass, "conditional"} // for the origin alone (RFC 9111, 4.3.2)
+	}
+	key, f := h.key(r.URL)
+	if f != (forward{}) {
+		return nil, f
+	}
+	l := &lookup{h: h, r: r, key: key, wish: noWishes, why: fwdURIMiss}
+	if h.cfg.TrustClient {
+		l.wish = rules.ParseRequest(r.Header)
+	}
+	l.ask = ask{id: newID(), method: r.Method, header: h.asked(r), cached: l.wish.OnlyIfCached}
+	switch {
+	case l.wish.NoStore:
+		return nil, forward{fwdBypass, "no-store"}
+	case l.ask.size() > maxAskHeader:
+		return nil, forward{fwdBypass, "header"}
+	case credentialed(r.Header) && h.personal.has(key):
+		return nil, forward{fwdURIMiss, "personal"}
+	}
+	return l, forward{}
 }
 
-// judgeRequest returns the forward of a request that the cache has no part in.
-func judgeRequest(r *http.Request) forward {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return forward{fwd: fwdMethod}
-	}
-	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
-		return forward{fwdBypass, "body"}
-	}
-	for _, p := range personal {
-		if _, ok := r.Header[p.field]; ok {
-			return forward{fwdBypass, p.detail}
+// noWishes are those of a request whose Cache-Control does not count.
+var noWishes = rules.ParseRequest(nil)
+
+// asked is what the origin is to see of a request's header, if it is a fill: what goes end to end, but for what the response
+// may depend on without saying so in Vary.
+func (h *Handler) asked(r *http.Request) http.Header {
+	drop := rules.HopByHop(r.Header)
+	header := make(http.Header, len(r.Header))
+next:
+	for name, values := range r.Header {
+		if unkeyed[name] || !validField(name, "") || !h.cfg.TrustClient && (name == "Cache-Control" || name == "Pragma") {
+			continue
 		}
+		for _, d := range drop {
+			if d == name {
+				continue next
+			}
+		}
+		header[name] = values
 	}
-	cc, ok := parseCacheControl(r.Header["Cache-Control"])
-	// Pragma counts where there is no Cache-Control (RFC 9111, 5.4).
-	pragma := len(cc) == 0 && strings.Contains(strings.ToLower(strings.Join(r.Header["Pragma"], ",")), "no-cache")
-	if !ok || pragma || cc.has("no-store", "no-cache", "max-age", "min-fresh") {
-		return forward{fwdBypass, "cache-control"}
-	}
-	return forward{}
+	return header
+}
+
+// unkeyed are fields that applications and frameworks take for the target of the request, or a part of it. They are not a part of the
+// key, so whoever could send them could put into the cache what others get (web cache poisoning).
+var unkeyed = map[string]bool{
+	"Forwarded": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Forwarded-Port": true, "X-Forwarded-Scheme": true,
+	"X-Forwarded-Server": true, "X-Forwarded-Prefix": true, "X-Forwarded-Path": true, "X-Forwarded-Ssl": true, "X-Host": true, "X-Original-Host": true,
+	"X-Original-Url": true, "X-Rewrite-Url": true, "X-Override-Url": true, "X-Http-Host-Override": true, "X-Http-Method-Override": true,
+	"X-Http-Method": true, "X-Method-Override": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "X-Wap-Profile": true, "Front-End-Https": true,
 }
 
 // key returns the key of u, or the forward of a request that cannot have one. After the origin's scheme
@@ -60,11 +92,14 @@ func judgeRequest(r *http.Request) forward {
 func (h *Handler) key(u *url.URL) (string, forward) {
 	target := (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}).RequestURI()
 	key := h.prefix + target
-	if target[0] != '/' || len(key) > cache.MaxKeyBytes {
+	if target[0] != '/' || len(key) > cache.MaxKeyBytes-variantBytes || strings.Contains(target, "\x00") {
 		return "", forward{fwdBypass, "target"}
 	}
 	return key, forward{}
 }
+
+// variantBytes is what the key of a variant has beside its URL's.
+const variantBytes = 64
 
 // target returns the URL that key stands for. It is not ok if key is not one of this origin's: then
 // the instance that asks for it has another one.

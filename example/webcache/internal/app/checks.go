@@ -15,16 +15,13 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/peers/discover"
 )
 
-// maxObjectShare is the share of -max-bytes that -max-object may be: httpcache takes no more than 1/maxObjectShare.
-const maxObjectShare = 6
-
 func (o *options) checkSizes() error {
 	size := func(n int64) string { return (*sizeFlag)(&n).String() }
 	if o.maxBytes < cache.MinMaxBytes {
 		return fmt.Errorf("-max-bytes is %s: use at least %s; the default is %s", size(o.maxBytes), size(cache.MinMaxBytes), size(defaultMaxBytes))
 	}
-	if most := o.maxBytes / maxObjectShare; o.maxObject > most {
-		return fmt.Errorf("-max-object is %s: use at most %s, a sixth of -max-bytes, which is %s", size(o.maxObject), size(most), size(o.maxBytes))
+	if o.maxObject > o.maxBytes {
+		return fmt.Errorf("-max-object is %s: use at most %s, which is -max-bytes", size(o.maxObject), size(o.maxBytes))
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type options struct {
 	secret                      []byte
 	insecure                    bool
 	maxBytes, maxObject         int64
+	trustClient, storeSetCookie bool
 	drain, shutdown             time.Duration
 	log                         slog.Level
 	withStdin                   bool
@@ -73,7 +74,9 @@ func newProgram(more []Finder) *program {
 	fs.BoolVar(&o.insecure, "insecure", false, "run a fleet without a secret: whoever reaches -listen can read and replace what is cached")
 	o.maxBytes = defaultMaxBytes
 	fs.Var((*sizeFlag)(&o.maxBytes), "max-bytes", "memory for what is cached: a `size` such as 256MiB")
-	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most a sixth of -max-bytes (default 8MiB, or that sixth)")
+	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most -max-bytes (default 128MiB, or a quarter of that)")
+	fs.BoolVar(&o.trustClient, "trust-client-cache-control", false, "heed the Cache-Control of requests: any client can have the origin asked")
+	fs.BoolVar(&o.storeSetCookie, "store-set-cookie", false, "cache responses that set cookies, too: everybody gets the same")
 	fs.StringVar(&o.admin, "admin", "", "`address` for /healthz, /readyz and /stats; without a host, on loopback only (default none)")
 	fs.DurationVar(&o.shutdown, "shutdown-timeout", defaultShutdown, "how long everything may take after SIGTERM: that other instances take over, and that requests finish")
 	fs.DurationVar(&o.drain, "drain", peers.DefaultDrainTime, "of that, how long other instances may take over what this one holds")

@@ -117,7 +117,10 @@ func newService(ctx context.Context, opts *options, log *slog.Logger) (_ *servic
 			err = usageError{flagNames.Replace(err.Error())}
 		}
 	}()
-	cfg := httpcache.Config{Origin: opts.origin, MaxBytes: opts.maxBytes, MaxObjectBytes: opts.maxObject, Logger: log}
+	cfg := httpcache.Config{
+		Origin: opts.origin, MaxBytes: opts.maxBytes, MaxObjectBytes: opts.maxObject, Logger: log,
+		TrustClient: opts.trustClient, StoreSetCookie: opts.storeSetCookie,
+	}
 	if opts.inFleet() {
 		if s.fleet, err = join(ctx, opts, log); err != nil {
 			return nil, err

@@ -1,0 +1,139 @@
+package httpcache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+)
+
+// A partEnd says what follows a part of a body.
+type partEnd uint8
+
+const (
+	partMore       partEnd = iota // there is more, or may be
+	partLast                      // nothing: that was all. The part has no bytes, and the trailer
+	partHandedOver                // the chunk that it is in is stored elsewhere
+	partGone                      // the instance knows nothing of this body
+	partCut                       // nothing: it broke off
+)
+
+var (
+	errTooLong = errors.New("httpcache: the body is longer than MaxObjectBytes")
+	errNoChunk = errors.New("httpcache: a chunk of a stored body is gone")
+	errCut     = errors.New("httpcache: the body broke off")
+)
+
+// storeChunks stores the chunks of a flow with their owners, as they come, to the end of it.
+func (h *Handler) storeChunks(ctx context.Context, o *object, f *flow) error {
+	for i := int64(0); ; i++ {
+		if i*h.chunk >= h.cfg.MaxObjectBytes {
+			f.window()
+			return errTooLong
+		}
+		switch _, err := f.awaitBlock(ctx, i); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+		if _, err := h.chunkOf(ctx, o, i); err != nil {
+			f.window()
+			return err
+		}
+		f.handOver(i)
+	}
+}
+
+// chunkOf gets a chunk of a body from the chunk's owner, who gets it from the instance that the body comes to if it must.
+func (h *Handler) chunkOf(ctx context.Context, o *object, i int64) ([]byte, error) {
+	c, err := h.cache.Get(withAsk(ctx, &ask{from: o.body.at}), chunkKey(o.body.id, i))
+	if err != nil {
+		return nil, err
+	}
+	return c.body.inline, nil
+}
+
+// loadChunk is the loader of a chunk, at its owner.
+func (h *Handler) loadChunk(ctx context.Context, key string) (cache.Entry[*object], error) {
+	a := askOf(ctx)
+	if a.from == "" {
+		return cache.Entry[*object]{}, errNoChunk
+	}
+	id, i, _ := strings.Cut(key[1:], "\x00")
+	c, err := h.cache.Get(ctx, directKey(a.from, "chunk", id, i))
+	if err != nil {
+		return cache.Entry[*object]{}, err
+	}
+	if c.part != partMore {
+		return cache.Entry[*object]{}, errNoChunk
+	}
+	return cache.Entry[*object]{Value: c, TTL: max(c.keep, 1)}, nil
+}
+
+// answerDirect does what another instance asks this one for: to read a flow, or tell of it. Nothing of it is kept.
+func (h *Handler) answerDirect(ctx context.Context, key string) (cache.Entry[*object], error) {
+	_, rest, _ := strings.Cut(key, "\x00")
+	parts := strings.Split(rest, "\x00")
+	if len(parts) < 2 {
+		return cache.Entry[*object]{}, fmt.Errorf("httpcache: there is no key %q", key)
+	}
+	f := h.flows.get(parts[1])
+	if f == nil {
+		return unkept(&object{kind: kindBytes, part: partGone}), nil
+	}
+	switch {
+	case parts[0] == "head" && f.head != nil:
+		return unkept(f.head), nil
+	case parts[0] == "read" && len(parts) == 4:
+		off, err := strconv.ParseInt(parts[2], 10, 64)
+		if err != nil || off < 0 {
+			break
+		}
+		b, err := f.read(ctx, parts[3], off)
+		return unkept(partOf(f, b, err)), nil
+	case parts[0] == "chunk" && len(parts) == 3 && f.head == nil:
+		i, err := strconv.ParseInt(parts[2], 10, 64)
+		if err != nil || i < 0 {
+			break
+		}
+		b, err := f.awaitBlock(ctx, i)
+		return unkept(partOf(f, b, err)), nil
+	}
+	return cache.Entry[*object]{}, fmt.Errorf("httpcache: there is no key %q", key)
+}
+
+func unkept(o *object) cache.Entry[*object] { return cache.Entry[*object]{Value: o, TTL: -1} }
+
+// partOf is what reading a flow gave.
+func partOf(f *flow, b []byte, err error) *object {
+	o := &object{kind: kindBytes, keep: f.keep, body: body{inline: b}}
+	switch {
+	case err == io.EOF:
+		o.part, o.header = partLast, f.trailerOf()
+	case errors.Is(err, errHandedOver):
+		o.part = partHandedOver
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled): // there was nothing yet
+	case err != nil:
+		o.part = partCut
+	}
+	return o
+}
+
+// trailerOf is the trailer of a flow that has ended well.
+func (f *flow) trailerOf() http.Header {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := make(http.Header, len(f.trailer))
+	for name, values := range f.trailer {
+		if len(values) > 0 && validField(name, "") {
+			t[name] = values
+		}
+	}
+	return t
+}

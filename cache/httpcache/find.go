@@ -1,0 +1,125 @@
+package httpcache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
+)
+
+// A lookup is one request that the cache may answer.
+type lookup struct {
+	h    *Handler
+	r    *http.Request
+	key  string // of what is looked at; the URL's own at first
+	wish rules.Request
+	ask  ask
+
+	o     *object
+	trace cache.Trace
+	why   string // it was not enough to look: the fwd of Cache-Status
+	stale bool   // o is served stale
+}
+
+// maxVaryHops bounds how many keys lead to a variant: each has a Vary that nominates other fields than the one before.
+const maxVaryHops = 4
+
+// errVary is the error of a URL whose responses nominate other fields each time.
+var errVary = errors.New("httpcache: the Vary of the URL's responses leads nowhere")
+
+// get finds the response for the request, or a mark, by get: from memory, or by a fill.
+func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key string) (*object, error)) error {
+	base := baseOf(l.key)
+	for range maxVaryHops {
+		l.trace = cache.Trace{}
+		o, err := get(cache.WithTrace(withAsk(ctx, &l.ask), &l.trace), l.key)
+		if err != nil {
+			return err
+		}
+		if o.kind == kindMark || len(o.variant.fields) == 0 {
+			l.o = o
+			return nil
+		}
+		values := rules.VaryValues(o.variant.fields, l.r.Header)
+		if values == o.variant.values {
+			l.o = o
+			return nil
+		}
+		l.key = variantKey(base, o.variant.family, o.variant.fields, values)
+		l.why = fwdVaryMiss
+	}
+	return errVary
+}
+
+// look finds what the cache has, and fills what it has not.
+func (l *lookup) look(ctx context.Context) error {
+	l.why = fwdURIMiss
+	for try := 0; ; try++ {
+		err := l.get(ctx, l.h.cache.Get)
+		if errors.Is(err, cache.ErrNotFound) && !l.ask.cached && try < 3 {
+			continue // joined one who did not want the origin to be asked
+		}
+		return err
+	}
+}
+
+// A judgement is what is to be done with a response that was found.
+type judgement int
+
+const (
+	serve          judgement = iota
+	serveAndRenew            // it is stale, and validated in the background
+	validate                 // first
+	forwardUnheard           // to the origin, by this request alone
+)
+
+// judge says what is to be done with what was found, by the wishes of the request and of the response.
+func (l *lookup) judge(now time.Time) judgement {
+	o, p := l.o, &l.o.policy
+	if l.trace.Loaded && o.asker == l.ask.id {
+		return serve // it was loaded for this request
+	}
+	age := o.ageAt(now)
+	fresh := o.isFresh(now) && !l.h.softPurged(o)
+	switch {
+	case l.wish.NoCache, l.wish.MaxAge != rules.Absent && age > l.wish.MaxAge && !(p.immutable && fresh),
+		l.wish.MinFresh != rules.Absent && p.lifetime-age < l.wish.MinFresh:
+		l.why = fwdRequest
+	case fresh, now.Before(o.retry):
+		return serve
+	case !p.noCache && !p.mustRevalidate && l.wish.MaxStale != rules.Absent && age-p.lifetime <= l.wish.MaxStale:
+		return serve
+	case !p.noCache && p.whileRevalidate != rules.Absent && age < p.lifetime+p.whileRevalidate:
+		return serveAndRenew
+	default:
+		l.why = fwdStale
+	}
+	if l.trace.Loaded {
+		return forwardUnheard // another one's, and not for this request: nobody is to wait in a row for his own
+	}
+	return validate
+}
+
+// validate has the owner ask the origin whether what was found may be used.
+func (l *lookup) validate(ctx context.Context) error {
+	l.ask.than = l.o.asker
+	return l.get(ctx, l.h.cache.Refresh)
+}
+
+// renew validates a stale response in the background.
+func (h *Handler) renew(l *lookup) {
+	key, a := l.key, l.ask
+	a.id, a.than, a.behind, a.method = newID(), l.o.asker, true, http.MethodGet
+	if !h.renewing.begin(key) {
+		return
+	}
+	h.background.Go(func() {
+		defer h.renewing.end(key)
+		if _, err := h.cache.Refresh(withAsk(h.closing, &a), key); err != nil && h.closing.Err() == nil {
+			h.cfg.Logger.Warn("httpcache: what is stale was not validated", "key", key, "error", err)
+		}
+	})
+}

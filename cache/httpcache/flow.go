@@ -1,0 +1,293 @@
+package httpcache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// windowBlocks is how many blocks of a flow are in memory at most, while it is stored in chunks, or not at all.
+	windowBlocks = 16
+
+	// readerPatience is for how long a flow that is not stored waits for a reader, and for one that has stopped reading.
+	readerPatience = 30 * time.Second
+)
+
+var (
+	// errHandedOver is what a flow says of bytes that it has no more: their chunk is stored elsewhere.
+	errHandedOver = errors.New("httpcache: the chunk has been handed over")
+
+	errNoReaders = errors.New("httpcache: nobody reads what must not be stored")
+)
+
+// A flow is a body that is on its way from the origin, at the instance that asked for it. Any number of readers follow
+// it, here and on other instances, each at his own pace.
+type flow struct {
+	id    string
+	block int64         // the size of a block
+	hint  int64         // how many bytes there will be, about; 0: not known
+	keep  time.Duration // for how long its chunks are kept
+	head  *object       // what is told of the response to the one who may have it; nil if all may
+
+	// mu guards what follows. It is a leaf.
+	mu       sync.Mutex
+	blocks   [][]byte // full but for the last
+	first    int64    // the number of blocks[0]
+	end      int64    // bytes that have arrived
+	err      error    // why it ended: io.EOF if all is there
+	trailer  http.Header
+	told     bool                 // a reader was told of the end
+	windowed bool                 // what all readers have read is dropped: nothing of it is stored
+	held     bool                 // what is not handed over is kept; the origin waits for that
+	readers  map[string]*flowRead // of those who read what is windowed
+	changed  chan struct{}        // closed, and made anew, when any of this changes
+}
+
+type flowRead struct {
+	at   int64
+	seen time.Time
+}
+
+func newFlow(block, hint int64) *flow {
+	return &flow{id: newID(), block: block, hint: hint, readers: make(map[string]*flowRead), changed: make(chan struct{})}
+}
+
+// tellLocked wakes everyone who waits for a change. mu must be held.
+func (f *flow) tellLocked() {
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// read returns bytes from off on: at least one, at most to the end of their block. It waits for them on ctx. The error is io.EOF behind the
+// last one, errHandedOver, ctx's, or why the flow broke off. reader names who reads. Nobody may change the bytes.
+func (f *flow) read(ctx context.Context, reader string, off int64) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for {
+		f.seenLocked(reader, off)
+		n := off/f.block - f.first
+		switch {
+		case n < 0:
+			return nil, errHandedOver
+		case off < f.end:
+			return f.blocks[n][off%f.block:], nil
+		case f.err != nil:
+			if !f.told {
+				f.told = true
+				f.tellLocked()
+			}
+			return nil, f.err
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		select {
+		case <-changed:
+			f.mu.Lock()
+		case <-ctx.Done():
+			f.mu.Lock()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// wasTold reports whether a reader was told of the end, and returns a channel that is closed when anything changes.
+func (f *flow) wasTold() (told bool, changed <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.told, f.changed
+}
+
+// seenLocked notes where a reader is. mu must be held.
+func (f *flow) seenLocked(reader string, off int64) {
+	r := f.readers[reader]
+	if r == nil {
+		r = new(flowRead)
+		f.readers[reader] = r
+	}
+	moved := off > r.at
+	r.at, r.seen = off, time.Now()
+	if moved && f.windowed {
+		f.dropReadLocked()
+	}
+}
+
+// dropReadLocked drops what all readers have read. mu must be held.
+func (f *flow) dropReadLocked() {
+	least := f.end
+	for name, r := range f.readers {
+		if time.Since(r.seen) > readerPatience {
+			delete(f.readers, name)
+			continue
+		}
+		least = min(least, r.at)
+	}
+	if n := least/f.block - f.first; n > 0 && len(f.readers) > 0 {
+		f.dropLocked(min(n, int64(len(f.blocks))))
+	}
+}
+
+// dropLocked drops the first n blocks. mu must be held.
+func (f *flow) dropLocked(n int64) {
+	clear(f.blocks[:n])
+	f.blocks = f.blocks[n:]
+	f.first += n
+	f.tellLocked()
+}
+
+// handOver drops block i, whose turn it is: it has been stored elsewhere.
+func (f *flow) handOver(i int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i == f.first && len(f.blocks) > 0 && !f.windowed {
+		f.dropLocked(1)
+	}
+}
+
+// window has nothing of the flow be stored any more.
+func (f *flow) window() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.windowed = true
+	f.dropReadLocked()
+	f.tellLocked()
+}
+
+// awaitBlock waits until block i is whole, or the last one and there, and returns it. Nobody may change it. The error is as read's.
+func (f *flow) awaitBlock(ctx context.Context, i int64) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for {
+		n := i - f.first
+		switch {
+		case n < 0:
+			return nil, errHandedOver
+		case (i+1)*f.block <= f.end, i*f.block < f.end && f.err == io.EOF:
+			return f.blocks[n], nil
+		case f.err != nil:
+			return nil, f.err
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		select {
+		case <-changed:
+			f.mu.Lock()
+		case <-ctx.Done():
+			f.mu.Lock()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// awaitLonger waits until the flow has ended well, or is longer than n.
+func (f *flow) awaitLonger(ctx context.Context, n int64) (longer bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.end <= n && f.err == nil {
+		changed := f.changed
+		f.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		f.mu.Lock()
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+	}
+	if f.err != nil && f.err != io.EOF {
+		return false, f.err
+	}
+	return f.end > n, nil
+}
+
+// ended returns the error that the flow ended with, nil if it goes on, and how many bytes there were.
+func (f *flow) ended() (err error, n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err, f.end
+}
+
+// whole returns all bytes of a flow that has ended well, and of which nothing was dropped.
+func (f *flow) whole() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.blocks) == 1 {
+		return f.blocks[0][:f.end:f.end]
+	}
+	all := make([]byte, 0, f.end)
+	for _, b := range f.blocks {
+		all = append(all, b...)
+	}
+	return all
+}
+
+// room waits until there is room in memory for more bytes, and returns where they go.
+func (f *flow) room(ctx context.Context) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	begun := time.Now()
+	for (f.windowed || f.held) && int64(len(f.blocks)) >= windowBlocks && f.end == (f.first+int64(len(f.blocks)))*f.block {
+		if f.windowed {
+			f.dropReadLocked()
+			if len(f.readers) == 0 && time.Since(begun) > readerPatience {
+				return nil, errNoReaders
+			}
+		}
+		changed := f.changed
+		f.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		case <-time.After(readerPatience):
+		}
+		f.mu.Lock()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	if f.end == (f.first+int64(len(f.blocks)))*f.block {
+		f.blocks = append(f.blocks, make([]byte, 0, min(f.block, max(f.hint+1, firstRoom))))
+	}
+	last := &f.blocks[len(f.blocks)-1]
+	if n := len(*last); n == cap(*last) {
+		*last = append(make([]byte, 0, min(f.block, 4*int64(n))), *last...)
+	}
+	return (*last)[len(*last):cap(*last)], nil
+}
+
+// firstRoom is how much room a block has at first: most bodies are small.
+const firstRoom = 512
+
+// add says that n bytes have been written where room said.
+func (f *flow) add(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := &f.blocks[len(f.blocks)-1]
+	*last = (*last)[:len(*last)+n]
+	f.end += int64(n)
+	f.tellLocked()
+}
+
+// finish ends the flow.
+func (f *flow) finish(err error, trailer http.Header) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err, f.trailer = err, trailer
+	f.tellLocked()
+}
+
+// busy reports whether somebody reads the flow, or may be about to.
+func (f *flow) busy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.readers {
+		if time.Since(r.seen) <= readerPatience && r.at < f.end {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,86 @@
+package httpcache
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
+)
+
+// mark returns the entry that stands for a response that must not be shared: only the one who asked gets it, from a flow that nobody
+// else can name. Whoever waits, and who comes for a while, asks the origin himself.
+func (x *exchange) mark(why string) (cache.Entry[*object], error) {
+	x.h.count.marks.Add(1)
+	if x.ask.behind {
+		x.discard()
+		return x.h.markOf(x, why, nil), nil
+	}
+	f := newFlow(x.h.chunk, min(max(x.resp.ContentLength, 0), x.h.chunk))
+	f.head = &object{kind: kindResponse, status: x.resp.StatusCode, header: endToEnd(x.resp), body: body{id: f.id, size: x.resp.ContentLength, chunk: x.h.chunk, live: true, at: x.h.self}}
+	f.window()
+	x.h.flows.add(f)
+	go func() {
+		x.pump(f)
+		x.h.awaitReaders(f)
+	}()
+	return x.h.markOf(x, why, f), nil
+}
+
+// markOf returns the entry of a mark. With a flow, that has the response for the one who asked.
+func (h *Handler) markOf(x *exchange, why string, f *flow) cache.Entry[*object] {
+	o := &object{kind: kindMark, why: why, asker: x.ask.id, arrived: time.Now()}
+	if f != nil {
+		o.claim, o.at = f.id, h.self
+	}
+	ttl := markTTL
+	switch {
+	case credentialed(x.ask.header):
+		ttl = -1 // it says nothing of what others get
+	case x.resp.StatusCode >= 500:
+		ttl = markTTLFailed
+		o.beneath = x.stored
+	}
+	return cache.Entry[*object]{Value: o, TTL: ttl}
+}
+
+// credentialed reports whether a request says who its sender is: what it is answered may be for him alone.
+func credentialed(h http.Header) bool { return len(h["Authorization"]) > 0 || len(h["Cookie"]) > 0 }
+
+// endToEnd is a response's header without what concerns its connection alone (RFC 9110, 7.6.1).
+func endToEnd(resp *http.Response) http.Header {
+	p := rules.Policy{Drop: rules.HopByHop(resp.Header)}
+	h := rules.StoredHeader(&rules.Exchange{Header: resp.Header}, &p)
+	if _, ok := resp.Header["Date"]; !ok {
+		delete(h, "Date")
+	}
+	for _, name := range [...]string{"Age", "Content-Length"} {
+		if v := resp.Header[name]; len(v) > 0 {
+			h[name] = v
+		}
+	}
+	if resp.Request != nil && resp.Request.Method != http.MethodHead {
+		delete(h, "Content-Length") // resp.ContentLength has it
+	}
+	return h
+}
+
+// awaitReaders keeps a flow that has ended until the one who may read it has done so, or does not come.
+func (h *Handler) awaitReaders(f *flow) {
+	defer h.flows.remove(f.id)
+	for begun := time.Now(); ; {
+		told, changed := f.wasTold()
+		if told || time.Since(begun) >= readerPatience && !f.busy() {
+			return
+		}
+		timer := time.NewTimer(readerPatience)
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-h.closing.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
