@@ -129,13 +129,9 @@ func forbidden(x *Exchange, o *Options, c *control, p *Policy, explicit bool) st
 	return ""
 }
 
+// setsCookie reports whether a response sets a cookie. No client heeds Set-Cookie2 (RFC 6265 made it obsolete).
 func setsCookie(h http.Header, drop []string) bool {
-	for _, name := range [...]string{"Set-Cookie", "Set-Cookie2"} {
-		if len(h[name]) > 0 && !slices.Contains(drop, name) {
-			return true
-		}
-	}
-	return false
+	return len(h["Set-Cookie"]) > 0 && !slices.Contains(drop, "Set-Cookie")
 }
 
 // foreignCoding reports whether the response is in a coding that VaryValues does not tell requests apart by.
