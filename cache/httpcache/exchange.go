@@ -68,11 +68,11 @@ func (x *exchange) send() error {
 
 // request is what the origin is asked. Nothing of the address comes from the client but the path and the query.
 func (x *exchange) request(u *url.URL) *http.Request {
-	header := make(http.Header, len(x.ask.header)+4)
-	for name, values := range x.ask.header {
+	header := make(http.Header, len(x.ask.Header())+4)
+	for name, values := range x.ask.Header() {
 		header[name] = values
 	}
-	asked := oneRange(x.ask.header)
+	asked := oneRange(x.ask.Header())
 	for _, name := range conditional {
 		delete(header, name)
 	}

@@ -46,6 +46,9 @@ func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], e
 	if stored != nil && a.than != "" && stored.asker != a.than {
 		return again(stored), nil // somebody has validated it since
 	}
+	if a.anew {
+		stored = nil
+	}
 	if a.cached {
 		return cache.Entry[*object]{}, cache.ErrNotFound
 	}
@@ -54,7 +57,7 @@ func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], e
 		return cache.Entry[*object]{}, err
 	}
 	h.count.fills.Add(1)
-	defer h.askers.begin(key, a.id)()
+	defer h.askers.begin(key, a.ID())()
 	x := h.newExchange(ctx, key, a, stored, done)
 	if err := x.send(); err != nil {
 		x.done()
@@ -135,7 +138,7 @@ func (x *exchange) answer() (cache.Entry[*object], error) {
 	case resp.Request.Method == http.MethodHead:
 		return x.mark("head")
 	}
-	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.header, Status: resp.StatusCode, Header: resp.Header, Sent: x.sent, Arrived: x.arrived}
+	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.Header(), Status: resp.StatusCode, Header: resp.Header, Sent: x.sent, Arrived: x.arrived}
 	p, why := rules.Judge(&e, &x.h.rules)
 	if why == rules.WhyPartial && len(resp.Request.Header["Range"]) > 0 {
 		return x.part(&e, &p)

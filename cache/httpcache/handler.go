@@ -158,8 +158,7 @@ func (h *Handler) loops(header http.Header) bool {
 
 // answer answers a request from the cache, or by a fill.
 func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
-	ctx := l.r.Context()
-	if err := l.look(ctx); err == errImpatient {
+	if err := l.look(); err == errImpatient {
 		h.count.passed.Add(1)
 		h.pass(w, l.r, forward{fwdURIMiss, "impatient"})
 		return nil
@@ -179,7 +178,11 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 			l.stale = true
 			fallthrough
 		case j == serve:
-			return h.serve(w, l)
+			err := h.serve(w, l)
+			if !errors.Is(err, errNoChunk) && !errors.Is(err, errCut) || validated {
+				return err
+			}
+			l.ask.anew = true // some of it is gone
 		case l.ask.cached:
 			return cache.ErrNotFound
 		case j == forwardUnheard || validated:
@@ -187,7 +190,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 			h.pass(w, l.r, forward{l.why, "collapsed"})
 			return nil
 		}
-		if err := l.validate(ctx); err != nil {
+		if err := l.validate(); err != nil {
 			return err
 		}
 	}
@@ -196,7 +199,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 // answerMark answers a request whose response must not be shared.
 func (h *Handler) answerMark(w http.ResponseWriter, l *lookup) error {
 	o := l.o
-	if o.asker == l.ask.id && o.claim != "" {
+	if o.asker == l.ask.ID() && o.claim != "" {
 		h.noteEvidence(l, true)
 		return h.serveClaim(w, l)
 	}
@@ -217,7 +220,8 @@ func (h *Handler) fail(w http.ResponseWriter, l *lookup, err error) {
 	switch {
 	case errors.Is(err, cache.ErrNotFound): // only-if-cached
 		h.failed(w, fwdRequest, "only-if-cached", http.StatusGatewayTimeout)
-	case ours, errors.As(err, &decode), errors.Is(err, cache.ErrClosed), errors.Is(err, errVary), errors.Is(err, errClaimGone):
+	case ours, errors.As(err, &decode), errors.Is(err, cache.ErrClosed), errors.Is(err, errVary), errors.Is(err, errClaimGone),
+		errors.Is(err, errNoChunk), errors.Is(err, errCut):
 		// It is not the origin that failed.
 		h.cfg.Logger.Debug("httpcache: passing a request", "key", l.key, "error", err)
 		h.count.passed.Add(1)
