@@ -68,6 +68,10 @@ type Config struct {
 	// StoreSetCookie has responses with Set-Cookie stored, which RFC 9111, 7.3 leaves to the cache: everybody gets the same cookie.
 	StoreSetCookie bool
 
+	// CheckTypes has nothing stored whose path ends as that of a kind of file, such as .css or .png, and whose Content-Type is of another: a path that
+	// looks static does not make a page static.
+	CheckTypes bool
+
 	// NoHeuristics has what does not say for how long it is fresh be validated each time. Otherwise it is fresh for a tenth of the time since
 	// it was modified, at most a day (RFC 9111, 4.2.2).
 	NoHeuristics bool

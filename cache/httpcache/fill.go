@@ -188,6 +188,8 @@ func (x *exchange) refused() string {
 		return whyFraming
 	case headerSize(resp.Header) > maxStoredHeader:
 		return whyTooLarge
+	case x.h.cfg.CheckTypes && deceives(x.key, resp.Header):
+		return whyType
 	}
 	return ""
 }
@@ -197,6 +199,7 @@ const (
 	whyTooLarge = "too-large" // over MaxObjectBytes, or its header
 	whyFraming  = "framing"   // a trailer; or a body that ends with the connection, so that nobody can tell whether it is whole
 	whyVariants = "variants"  // its URL has too many
+	whyType     = "type"      // its Content-Type is not what its path ends in (Config.CheckTypes)
 )
 
 // maxStoredHeader bounds the header of a response that is stored, in bytes.

@@ -34,6 +34,7 @@ type Handler struct {
 	flows     flows
 	renewing  keySet
 	purges    purges
+	searches  searches
 	askers    askers
 	latency   latency // of fills
 	personal  recent  // URLs, and paths, of which those who say who they are got what is theirs alone
@@ -172,6 +173,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 		if l.trace.Loaded {
 			h.noteEvidence(l, false)
 		}
+		h.searches.learn(l.r.URL.Path, l.o.header)
 		switch j := l.judge(time.Now()); {
 		case j == serveAndRenew:
 			h.renew(l)

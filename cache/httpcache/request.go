@@ -91,11 +91,15 @@ var unkeyed = map[string]bool{
 // and host, it is what the origin is sent as the target of the request, byte for byte: so there is nothing about
 // the path and the query that the origin sees and the key does not.
 func (h *Handler) key(u *url.URL) (string, forward) {
+	query := u.RawQuery
+	if query != "" {
+		query = h.searches.canonical(u.Path, query)
+	}
 	target := u.Path
 	if u.RawPath != "" || u.ForceQuery || !isPlain(u.Path) {
-		target = (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}).RequestURI()
-	} else if u.RawQuery != "" {
-		target += "?" + u.RawQuery
+		target = (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: query, ForceQuery: u.ForceQuery}).RequestURI()
+	} else if query != "" {
+		target += "?" + query
 	}
 	key := h.prefix + target
 	if target[0] != '/' || len(key) > cache.MaxKeyBytes-variantBytes || strings.Contains(target, "\x00") {
