@@ -8,6 +8,7 @@
 //
 //	handler.go       ask the cache, and answer with what it has
 //	request.go       may a stored response answer this request? What is its key?
+//	origins.go       which origin is it for?
 //	fill.go          a miss, at the owner: ask the origin
 //	response.go      may its answer be stored, and for how long?
 //	pass.go          everything else goes to the origin and back as it is
@@ -24,8 +25,8 @@
 // A HEAD that misses is filled by a GET: so it finds what the owner has, and leaves it there for the next one.
 //
 // The key is the origin's scheme and host, and the path and query exactly as the origin is sent them. The
-// Host that the client named is not a part of it, nor does the origin see it as its Host: all
-// instances, under whatever names clients know them, share what they hold.
+// Host that the client named chooses among Config.Origins, and is not a part of it, nor does the origin see it as its Host: all
+// instances, under whatever names clients know them, share what they hold. With Config.PreserveHost it is both.
 //
 // # Invalidation
 //

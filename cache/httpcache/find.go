@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
 
-// A lookup is one request that the cache may answer.
+// A lookup is one request that the cache may answer. It is the request's context, with what a fill is to know of it.
 type lookup struct {
+	context.Context
 	h    *Handler
 	r    *http.Request
 	key  string // of what is looked at; the URL's own at first
@@ -22,6 +24,14 @@ type lookup struct {
 	trace cache.Trace
 	why   string // it was not enough to look: the fwd of Cache-Status
 	stale bool   // o is served stale
+}
+
+// Value implements context.Context.
+func (l *lookup) Value(key any) any {
+	if key == (askKey{}) {
+		return &l.ask
+	}
+	return l.Context.Value(key)
 }
 
 // maxVaryHops bounds how many keys lead to a variant: each has a Vary that nominates other fields than the one before.
@@ -35,7 +45,7 @@ func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key stri
 	base := baseOf(l.key)
 	for range maxVaryHops {
 		l.trace = cache.Trace{}
-		o, err := get(cache.WithTrace(withAsk(ctx, &l.ask), &l.trace), l.key)
+		o, err := get(cache.WithTrace(ctx, &l.trace), l.key)
 		if err != nil {
 			return err
 		}
@@ -55,10 +65,21 @@ func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key stri
 }
 
 // look finds what the cache has, and fills what it has not.
-func (l *lookup) look(ctx context.Context) error {
-	l.why = fwdURIMiss
+func (l *lookup) look() error {
+	get := l.h.cache.Get
+	if !l.h.isPatient(l) {
+		get = func(ctx context.Context, key string) (*object, error) {
+			ctx, end := l.h.watch(ctx, l)
+			defer end()
+			o, err := l.h.cache.Get(ctx, key)
+			if err != nil && context.Cause(ctx) == errImpatient {
+				err = errImpatient
+			}
+			return o, err
+		}
+	}
 	for try := 0; ; try++ {
-		err := l.get(ctx, l.h.cache.Get)
+		err := l.get(l, get)
 		if errors.Is(err, cache.ErrNotFound) && !l.ask.cached && try < 3 {
 			continue // joined one who did not want the origin to be asked
 		}
@@ -79,11 +100,15 @@ const (
 // judge says what is to be done with what was found, by the wishes of the request and of the response.
 func (l *lookup) judge(now time.Time) judgement {
 	o, p := l.o, &l.o.policy
-	if l.trace.Loaded && o.asker == l.ask.id {
+	if l.trace.Loaded && o.asker == l.ask.ID() {
 		return serve // it was loaded for this request
 	}
+	if o.body.partial && !l.covered() {
+		l.why = fwdPartial
+		return validate
+	}
 	age := o.ageAt(now)
-	fresh := o.isFresh(now) && !l.h.softPurged(o)
+	fresh := o.isFresh(now) && !l.h.purges.has(l.key, o)
 	switch {
 	case l.wish.NoCache, l.wish.MaxAge != rules.Absent && age > l.wish.MaxAge && !(p.immutable && fresh),
 		l.wish.MinFresh != rules.Absent && p.lifetime-age < l.wish.MinFresh:
@@ -103,22 +128,31 @@ func (l *lookup) judge(now time.Time) judgement {
 	return validate
 }
 
+// covered reports whether what is stored of a body has all that the request asks for.
+func (l *lookup) covered() bool {
+	ranges, unsatisfiable := l.h.ranges(l)
+	if len(ranges) == 0 {
+		return unsatisfiable
+	}
+	return !slices.ContainsFunc(ranges, func(r rules.Range) bool { return !l.o.body.has(r) })
+}
+
 // validate has the owner ask the origin whether what was found may be used.
-func (l *lookup) validate(ctx context.Context) error {
+func (l *lookup) validate() error {
 	l.ask.than = l.o.asker
-	return l.get(ctx, l.h.cache.Refresh)
+	return l.get(l, l.h.cache.Refresh)
 }
 
 // renew validates a stale response in the background.
 func (h *Handler) renew(l *lookup) {
-	key, a := l.key, l.ask
-	a.id, a.than, a.behind, a.method = newID(), l.o.asker, true, http.MethodGet
+	key := l.key
 	if !h.renewing.begin(key) {
 		return
 	}
+	a := &ask{header: askedHeader(l.r.Header, false), than: l.o.asker, behind: true, method: http.MethodGet}
 	h.background.Go(func() {
 		defer h.renewing.end(key)
-		if _, err := h.cache.Refresh(withAsk(h.closing, &a), key); err != nil && h.closing.Err() == nil {
+		if _, err := h.cache.Refresh(withAsk(h.closing, a), key); err != nil && h.closing.Err() == nil {
 			h.cfg.Logger.Warn("httpcache: what is stale was not validated", "key", key, "error", err)
 		}
 	})

@@ -31,7 +31,11 @@ type Handler struct {
 	turns     chan struct{} // has an element for each fill that is under way
 	flows     flows
 	renewing  keySet
-	personal  recent // URLs of which those who say who they are get what is theirs alone
+	purges    purges
+	askers    askers
+	latency   latency // of fills
+	personal  recent  // URLs, and paths, of which those who say who they are got what is theirs alone
+	shared    recent  // paths of which they got what is for everybody
 	transport http.RoundTripper
 	filling   http.RoundTripper // for fills: what is passed may hold all of its connections for as long as clients like
 	own       []*http.Transport // if Config had none
@@ -157,13 +161,19 @@ func (h *Handler) loops(header http.Header) bool {
 
 // answer answers a request from the cache, or by a fill.
 func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
-	ctx := l.r.Context()
-	if err := l.look(ctx); err != nil {
+	if err := l.look(); err == errImpatient {
+		h.count.passed.Add(1)
+		h.pass(w, l.r, forward{fwdURIMiss, "impatient"})
+		return nil
+	} else if err != nil {
 		return err
 	}
 	for validated := false; ; validated = true {
 		if l.o.kind == kindMark {
 			return h.answerMark(w, l)
+		}
+		if l.trace.Loaded {
+			h.noteEvidence(l, false)
 		}
 		switch j := l.judge(time.Now()); {
 		case j == serveAndRenew:
@@ -171,7 +181,11 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 			l.stale = true
 			fallthrough
 		case j == serve:
-			return h.serve(w, l)
+			err := h.serve(w, l)
+			if !errors.Is(err, errNoChunk) && !errors.Is(err, errCut) || validated {
+				return err
+			}
+			l.ask.anew = true // some of it is gone
 		case l.ask.cached:
 			return cache.ErrNotFound
 		case j == forwardUnheard || validated:
@@ -179,7 +193,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 			h.pass(w, l.r, forward{l.why, "collapsed"})
 			return nil
 		}
-		if err := l.validate(ctx); err != nil {
+		if err := l.validate(); err != nil {
 			return err
 		}
 	}
@@ -188,12 +202,11 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 // answerMark answers a request whose response must not be shared.
 func (h *Handler) answerMark(w http.ResponseWriter, l *lookup) error {
 	o := l.o
-	if o.asker == l.ask.id && o.claim != "" {
+	if o.asker == l.ask.ID() && o.claim != "" {
+		h.noteEvidence(l, true)
 		return h.serveClaim(w, l)
 	}
-	if credentialed(l.r.Header) {
-		h.personal.note(baseOf(l.key))
-	}
+	h.noteEvidence(l, true)
 	h.count.passed.Add(1)
 	h.pass(w, l.r, forward{fwdURIMiss, o.why})
 	return nil
@@ -210,7 +223,8 @@ func (h *Handler) fail(w http.ResponseWriter, l *lookup, err error) {
 	switch {
 	case errors.Is(err, cache.ErrNotFound): // only-if-cached
 		h.failed(w, fwdRequest, "only-if-cached", http.StatusGatewayTimeout)
-	case ours, errors.As(err, &decode), errors.Is(err, cache.ErrClosed), errors.Is(err, errVary), errors.Is(err, errClaimGone):
+	case ours, errors.As(err, &decode), errors.Is(err, cache.ErrClosed), errors.Is(err, errVary), errors.Is(err, errClaimGone),
+		errors.Is(err, errNoChunk), errors.Is(err, errCut):
 		// It is not the origin that failed.
 		h.cfg.Logger.Debug("httpcache: passing a request", "key", l.key, "error", err)
 		h.count.passed.Add(1)

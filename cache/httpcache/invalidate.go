@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -19,14 +18,11 @@ func (h *Handler) invalidate(resp *http.Response) {
 	if safe(resp.Request.Method) || resp.StatusCode < 200 || resp.StatusCode >= 400 {
 		return
 	}
-	asked := *resp.Request.URL
-	asked.Host = resp.Request.Host // which is the origin's own, unless the client's is preserved
-	target := &asked
-	prefix := string(keyResponse) + target.Scheme + "://" + target.Host
+	target, prefix := asked(resp.Request)
 	urls := []*url.URL{target}
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		for _, line := range resp.Header[name] {
-			if u, err := target.Parse(line); err == nil && (u.Scheme == target.Scheme || h.cfg.PreserveHost) && strings.EqualFold(u.Host, target.Host) {
+			if u, err := target.Parse(line); err == nil && h.sites.same(u, target) {
 				urls = append(urls, u)
 			}
 		}

@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,9 +34,12 @@ type object struct {
 	keep   time.Duration // for how long it is kept from then on
 	// arrived is when it arrived, on this process's monotonic clock.
 	arrived time.Time
-	retry   time.Time // the origin failed, and is not asked again before
+	since   time.Duration // how long before that the origin was asked, without the way here if remote
+	remote  bool          // it is from another instance
+	retry   time.Time     // the origin failed, and is not asked again before
 	variant variant
 	keys    []string // surrogate keys
+	shown   *shown   // nil for what is not kept
 	body    body     // and of a part
 	part    partEnd  // what follows a part
 }
@@ -66,6 +70,9 @@ type body struct {
 	inline []byte
 	live   bool // it is on its way, at the instance at
 	at     string
+
+	partial bool  // inline has only a part of it,
+	first   int64 // from here on
 }
 
 // ageAt is the response's age (RFC 9111, 4.2.3).
@@ -102,4 +109,13 @@ func (o *object) memory() int64 {
 		n += o.beneath.memory()
 	}
 	return n
+}
+
+// shown is what the fields that the cache adds to a response say at a time, for those who ask within the same second.
+type shown struct{ now atomic.Pointer[showing] }
+
+type showing struct {
+	age    int64 // in seconds
+	size   int64 // of the body
+	fields struct{ age, status, length []string }
 }

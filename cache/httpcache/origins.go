@@ -164,6 +164,42 @@ func (s *sites) ofKey(key string) (_ route, target string, ok bool) {
 	return route{}, "", false
 }
 
+// asked returns the URL of a request to an origin, with the host that the origin has seen, and the prefix of its key.
+func asked(r *http.Request) (_ *url.URL, prefix string) {
+	u := *r.URL
+	u.Host = r.Host
+	return &u, string(keyResponse) + u.Scheme + "://" + u.Host
+}
+
+// same reports whether what an origin names as u is of the same origin as what it was asked. Where it knows the hosts of
+// clients it may know their scheme, too.
+func (s *sites) same(u, asked *url.URL) bool {
+	return (u.Scheme == asked.Scheme || s.preserve) && strings.EqualFold(u.Host, asked.Host)
+}
+
+// keysOf returns the keys of a URL that clients have, or an origin; or those of a path, at all origins.
+func (h *Handler) keysOf(u *url.URL) (keys []string) {
+	var prefixes []string
+	if u.Host == "" {
+		prefixes = slices.Sorted(maps.Keys(h.sites.byPrefix))
+	} else {
+		if to, code := h.sites.of(u.Host, u.Scheme == "https"); code == 0 {
+			prefixes = append(prefixes, to.prefix)
+		}
+		if own, err := parseOrigin(u.Scheme + "://" + u.Host); err == nil {
+			if p := string(keyResponse) + own.String(); h.sites.byPrefix[p] != nil && !slices.Contains(prefixes, p) {
+				prefixes = append(prefixes, p)
+			}
+		}
+	}
+	for _, p := range prefixes {
+		if key, f := h.key(p, u); f == (forward{}) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
 // splitHost returns the name and the port of a host: in lower case, without brackets and the dot of the root. It is not ok if that is no host
 // to send to an origin, or to make a key of.
 func splitHost(host string) (name, port string, ok bool) {

@@ -149,3 +149,36 @@ func TestBadOrigins(t *testing.T) {
 		}
 	}
 }
+
+// A URL is purged as clients have it, or as the origin has it; and a path at all origins.
+func TestPurgeByHost(t *testing.T) {
+	a, rest := echo(t, "a"), echo(t, "rest")
+	for _, preserve := range []bool{false, true} {
+		h := newWith(t, Config{Origins: map[string]string{"a.test": a, "*": rest}, PreserveHost: preserve})
+		for purge, want := range map[string]string{
+			"http://a.test/x":      "a",
+			"https://A.test:443/x": "a",
+			"http://b.test/x":      "b",
+			"http://a.test/y":      "",
+			a + "/x":               map[bool]string{false: "ab", true: ""}[preserve], // b.test is among all others
+			"/x":                   map[bool]string{false: "ab", true: ""}[preserve],
+		} {
+			for _, host := range []string{"a", "b"} {
+				askHost(h, http.MethodGet, host+".test", "/x")
+			}
+			_, err := h.Purge(t.Context(), purge, false)
+			if (err != nil) != (preserve && purge == "/x") {
+				t.Errorf("purging %s: %v", purge, err)
+			}
+			got := ""
+			for _, host := range []string{"a", "b"} {
+				if _, _, status := askHost(h, http.MethodGet, host+".test", "/x"); !strings.Contains(status, "; hit") {
+					got += host
+				}
+			}
+			if got != want {
+				t.Errorf("PreserveHost %v: purging %s removed %q, want %q", preserve, purge, got, want)
+			}
+		}
+	}
+}

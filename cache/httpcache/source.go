@@ -52,8 +52,8 @@ func (s *source) read(ctx context.Context) ([]byte, error) {
 	switch {
 	case body.chunk > 0 && s.off < body.size:
 		return s.chunk(ctx)
-	case body.chunk == 0 && s.off < int64(len(body.inline)):
-		return body.inline[s.off:], nil
+	case body.chunk == 0 && s.off-body.first < int64(len(body.inline)):
+		return body.inline[s.off-body.first:], nil
 	}
 	return nil, io.EOF
 }
@@ -110,7 +110,7 @@ func (s *source) again(ctx context.Context) ([]byte, error) {
 // chunk reads what is stored in a chunk.
 func (s *source) chunk(ctx context.Context) ([]byte, error) {
 	size := s.o.body.chunk
-	b, err := s.h.chunkOf(ctx, s.o, s.off/size)
+	b, err := s.h.chunkOf(ctx, s.key, s.o, s.off/size)
 	if err != nil {
 		return nil, err
 	}
