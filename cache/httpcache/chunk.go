@@ -86,7 +86,7 @@ func (h *Handler) loadChunk(ctx context.Context, key string) (cache.Entry[*objec
 
 // repair gets a chunk that was evicted, or went with its instance, from the origin, if that still has the same.
 func (h *Handler) repair(ctx context.Context, a *ask) (*object, error) {
-	u, ok := h.target(a.of)
+	u, host, ok := h.target(a.of)
 	if !ok || len(a.header) == 0 {
 		return nil, errNoChunk
 	}
@@ -97,7 +97,7 @@ func (h *Handler) repair(ctx context.Context, a *ask) (*object, error) {
 	x := h.newExchange(ctx, a.of, a, nil, done)
 	defer x.done()
 	h.count.fills.Add(1)
-	req := x.request(u)
+	req := x.request(u, host)
 	req.Header["Range"], req.Header["If-Range"] = a.header["Range"], a.header["If-Range"]
 	resp, err := h.filling.RoundTrip(req)
 	if err != nil {

@@ -146,12 +146,12 @@ func FuzzKey(f *testing.F) {
 		if err != nil {
 			return
 		}
-		key, fwd := h.key(u)
+		key, fwd := h.key(h.sites.any.prefix, u)
 		if fwd != (forward{}) {
 			return
 		}
-		back, ok := h.target(key)
-		if !ok || h.prefix+back.RequestURI() != key || back.Host != "origin.test" || back.Scheme != "http" || back.User != nil {
+		back, _, ok := h.target(key)
+		if !ok || h.sites.any.prefix+back.RequestURI() != key || back.Host != "origin.test" || back.Scheme != "http" || back.User != nil {
 			t.Errorf("target %q, key %q: back to %v, %v", target, key, back, ok)
 		}
 	})

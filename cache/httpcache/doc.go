@@ -31,7 +31,9 @@
 // again by its range, if the response has a strong ETag; else a response that has begun breaks off.
 //
 // The key is the origin's scheme and host, and the path and query exactly as the origin is sent them; but for what
-// No-Vary-Search says makes no difference, once a response with the same path has said so.
+// No-Vary-Search says makes no difference, once a response with the same path has said so. The
+// Host that the client named chooses among Config.Origins, and is not a part of the key, nor does the origin see it as its Host: all
+// instances, under whatever names clients know them, share what they hold. With Config.PreserveHost it is both.
 //
 // # Use
 //
