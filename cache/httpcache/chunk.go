@@ -82,6 +82,13 @@ func (h *Handler) answerDirect(ctx context.Context, key string) (cache.Entry[*ob
 	if len(parts) < 2 {
 		return cache.Entry[*object]{}, fmt.Errorf("httpcache: there is no key %q", key)
 	}
+	if parts[0] == "soft" && len(parts) >= 3 {
+		h.purges.note(parts[2], parts[3:])
+		return unkept(&object{kind: kindMark, at: h.self}), nil
+	}
+	if parts[0] == "who" && len(parts) >= 3 {
+		return unkept(&object{kind: kindMark, asker: h.askers.get(strings.Join(parts[2:], "\x00"))}), nil
+	}
 	f := h.flows.get(parts[1])
 	if f == nil {
 		return unkept(&object{kind: kindBytes, part: partGone}), nil

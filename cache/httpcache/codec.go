@@ -57,12 +57,14 @@ func (o *object) appendResponse(w *writer) {
 	w.uvarint(uint64(o.status))
 	w.duration(age)
 	w.duration(o.keep)
+	w.duration(o.since)
 	w.duration(p.lifetime)
 	w.duration(p.whileRevalidate + 1) // which may be rules.Absent
 	w.duration(p.ifError + 1)
-	w.flags(p.noCache, p.mustRevalidate, p.validator, p.immutable, o.body.live)
+	w.flags(p.noCache, p.mustRevalidate, p.validator, p.immutable, o.body.live, o.body.partial)
 	w.uvarint(uint64(o.body.size + 1))
 	w.uvarint(uint64(o.body.chunk))
+	w.uvarint(uint64(o.body.first))
 	w.list(o.variant.fields)
 	w.list(o.keys)
 	w.header(o.header)
@@ -74,6 +76,7 @@ func (c codec) DecodeTTL(src []byte, ttl time.Duration) (*object, error) {
 	if err == nil && o.kind == kindResponse && ttl > 0 {
 		passed := max(o.keep-ttl, 0)
 		o.age += passed
+		o.since += passed
 		o.keep -= passed
 	}
 	return o, err
@@ -82,7 +85,7 @@ func (c codec) DecodeTTL(src []byte, ttl time.Duration) (*object, error) {
 // Decode implements cache.Codec. The object arrives now.
 func (codec) Decode(src []byte) (*object, error) {
 	r := reader{src: src}
-	o := &object{kind: kind(r.byte()), arrived: time.Now()}
+	o := &object{kind: kind(r.byte()), arrived: time.Now(), remote: true}
 	switch o.kind {
 	case kindMark:
 		o.why, o.asker, o.claim, o.at = r.string(), r.string(), r.string(), r.string()
@@ -106,11 +109,12 @@ func (o *object) readResponse(r *reader) {
 	o.asker, o.variant.family, o.variant.values = r.string(), r.string(), r.string()
 	b.id, b.at = r.string(), r.string()
 	o.status = int(r.uvarint(999))
-	o.age, o.keep, p.lifetime = r.duration(), r.duration(), r.duration()
+	o.age, o.keep, o.since, p.lifetime = r.duration(), r.duration(), r.duration(), r.duration()
 	p.whileRevalidate, p.ifError = r.duration()-1, r.duration()-1
-	r.flags(&p.noCache, &p.mustRevalidate, &p.validator, &p.immutable, &b.live)
+	r.flags(&p.noCache, &p.mustRevalidate, &p.validator, &p.immutable, &b.live, &b.partial)
 	b.size = int64(r.uvarint(maxSize)) - 1
 	b.chunk = int64(r.uvarint(maxSize))
+	b.first = int64(r.uvarint(maxSize))
 	o.variant.fields, o.keys = r.list(), r.list()
 	o.header = r.header()
 	if o.status < 200 {

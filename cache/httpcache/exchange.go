@@ -21,6 +21,7 @@ type exchange struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends it when nothing comes for FillTimeout
 	done   func()      // gives the turn back
+	all    bool        // all of it is asked for, whatever the request wants
 
 	sent, arrived time.Time
 	resp          *http.Response
@@ -60,6 +61,7 @@ func (x *exchange) send() error {
 		return originError(err)
 	}
 	x.arrived, x.resp = time.Now(), resp
+	x.h.latency.add(x.arrived.Sub(x.sent))
 	x.timer.Reset(x.h.cfg.FillTimeout)
 	return nil
 }
@@ -70,6 +72,7 @@ func (x *exchange) request(u *url.URL) *http.Request {
 	for name, values := range x.ask.header {
 		header[name] = values
 	}
+	asked := oneRange(x.ask.header)
 	for _, name := range conditional {
 		delete(header, name)
 	}
@@ -82,7 +85,19 @@ func (x *exchange) request(u *url.URL) *http.Request {
 		header["User-Agent"] = nil // not net/http's
 	}
 	method := http.MethodGet
-	if x.stored != nil {
+	switch {
+	case x.stored == nil:
+		if asked != nil && x.ask.method == http.MethodGet && !x.all {
+			header["Range"] = asked
+		}
+	case x.stored.body.partial:
+		if missing, ok := x.stored.body.missing(); ok {
+			header["Range"] = []string{missing}
+			if tag := x.stored.header["Etag"]; len(tag) == 1 {
+				header["If-Range"] = tag // a weak one never matches: then all of it comes
+			}
+		}
+	default:
 		if x.ask.method == http.MethodHead {
 			method = http.MethodHead
 		} else if fields, ok := rules.Validation(x.stored.header); ok {

@@ -54,6 +54,7 @@ func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], e
 		return cache.Entry[*object]{}, err
 	}
 	h.count.fills.Add(1)
+	defer h.askers.begin(key, a.id)()
 	x := h.newExchange(ctx, key, a, stored, done)
 	if err := x.send(); err != nil {
 		x.done()
@@ -136,6 +137,9 @@ func (x *exchange) answer() (cache.Entry[*object], error) {
 	}
 	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.header, Status: resp.StatusCode, Header: resp.Header, Sent: x.sent, Arrived: x.arrived}
 	p, why := rules.Judge(&e, &x.h.rules)
+	if why == rules.WhyPartial && len(resp.Request.Header["Range"]) > 0 {
+		return x.part(&e, &p)
+	}
 	if why == "" {
 		why = x.refused()
 	}
@@ -163,7 +167,7 @@ func (x *exchange) discard() {
 // again asks once more, for all of it: the origin says that something is not modified which is not what is stored.
 func (x *exchange) again() (cache.Entry[*object], error) {
 	x.resp.Body.Close()
-	x.stored = nil
+	x.stored, x.all = nil, true
 	if err := x.send(); err != nil {
 		x.done()
 		return cache.Entry[*object]{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -56,9 +57,20 @@ func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key stri
 
 // look finds what the cache has, and fills what it has not.
 func (l *lookup) look(ctx context.Context) error {
-	l.why = fwdURIMiss
+	get := l.h.cache.Get
+	if !l.h.isPatient(l) {
+		get = func(ctx context.Context, key string) (*object, error) {
+			ctx, end := l.h.watch(ctx, l)
+			defer end()
+			o, err := l.h.cache.Get(ctx, key)
+			if err != nil && context.Cause(ctx) == errImpatient {
+				err = errImpatient
+			}
+			return o, err
+		}
+	}
 	for try := 0; ; try++ {
-		err := l.get(ctx, l.h.cache.Get)
+		err := l.get(ctx, get)
 		if errors.Is(err, cache.ErrNotFound) && !l.ask.cached && try < 3 {
 			continue // joined one who did not want the origin to be asked
 		}
@@ -82,8 +94,12 @@ func (l *lookup) judge(now time.Time) judgement {
 	if l.trace.Loaded && o.asker == l.ask.id {
 		return serve // it was loaded for this request
 	}
+	if o.body.partial && !l.covered() {
+		l.why = fwdPartial
+		return validate
+	}
 	age := o.ageAt(now)
-	fresh := o.isFresh(now) && !l.h.softPurged(o)
+	fresh := o.isFresh(now) && !l.h.purges.has(l.key, o)
 	switch {
 	case l.wish.NoCache, l.wish.MaxAge != rules.Absent && age > l.wish.MaxAge && !(p.immutable && fresh),
 		l.wish.MinFresh != rules.Absent && p.lifetime-age < l.wish.MinFresh:
@@ -101,6 +117,15 @@ func (l *lookup) judge(now time.Time) judgement {
 		return forwardUnheard // another one's, and not for this request: nobody is to wait in a row for his own
 	}
 	return validate
+}
+
+// covered reports whether what is stored of a body has all that the request asks for.
+func (l *lookup) covered() bool {
+	ranges, unsatisfiable := l.h.ranges(l)
+	if len(ranges) == 0 {
+		return unsatisfiable
+	}
+	return !slices.ContainsFunc(ranges, func(r rules.Range) bool { return !l.o.body.has(r) })
 }
 
 // validate has the owner ask the origin whether what was found may be used.

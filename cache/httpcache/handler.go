@@ -33,7 +33,11 @@ type Handler struct {
 	turns     chan struct{} // has an element for each fill that is under way
 	flows     flows
 	renewing  keySet
-	personal  recent // URLs of which those who say who they are get what is theirs alone
+	purges    purges
+	askers    askers
+	latency   latency // of fills
+	personal  recent  // URLs, and paths, of which those who say who they are got what is theirs alone
+	shared    recent  // paths of which they got what is for everybody
 	transport http.RoundTripper
 	filling   http.RoundTripper // for fills: what is passed may hold all of its connections for as long as clients like
 	own       []*http.Transport // if Config had none
@@ -155,12 +159,19 @@ func (h *Handler) loops(header http.Header) bool {
 // answer answers a request from the cache, or by a fill.
 func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 	ctx := l.r.Context()
-	if err := l.look(ctx); err != nil {
+	if err := l.look(ctx); err == errImpatient {
+		h.count.passed.Add(1)
+		h.pass(w, l.r, forward{fwdURIMiss, "impatient"})
+		return nil
+	} else if err != nil {
 		return err
 	}
 	for validated := false; ; validated = true {
 		if l.o.kind == kindMark {
 			return h.answerMark(w, l)
+		}
+		if l.trace.Loaded {
+			h.noteEvidence(l, false)
 		}
 		switch j := l.judge(time.Now()); {
 		case j == serveAndRenew:
@@ -186,11 +197,10 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 func (h *Handler) answerMark(w http.ResponseWriter, l *lookup) error {
 	o := l.o
 	if o.asker == l.ask.id && o.claim != "" {
+		h.noteEvidence(l, true)
 		return h.serveClaim(w, l)
 	}
-	if credentialed(l.r.Header) {
-		h.personal.note(baseOf(l.key))
-	}
+	h.noteEvidence(l, true)
 	h.count.passed.Add(1)
 	h.pass(w, l.r, forward{fwdURIMiss, o.why})
 	return nil

@@ -33,7 +33,9 @@ type object struct {
 	keep   time.Duration // for how long it is kept from then on
 	// arrived is when it arrived, on this process's monotonic clock.
 	arrived time.Time
-	retry   time.Time // the origin failed, and is not asked again before
+	since   time.Duration // how long before that the origin was asked, without the way here if remote
+	remote  bool          // it is from another instance
+	retry   time.Time     // the origin failed, and is not asked again before
 	variant variant
 	keys    []string // surrogate keys
 	body    body     // and of a part
@@ -66,6 +68,9 @@ type body struct {
 	inline []byte
 	live   bool // it is on its way, at the instance at
 	at     string
+
+	partial bool  // inline has only a part of it,
+	first   int64 // from here on
 }
 
 // ageAt is the response's age (RFC 9111, 4.2.3).

@@ -32,6 +32,7 @@ func (h *Handler) newProxy() *httputil.ReverseProxy {
 			}
 			h.addStatus(resp.Header, params, "")
 			h.invalidate(resp)
+			h.keep(resp)
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {

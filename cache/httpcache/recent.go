@@ -42,7 +42,7 @@ type recent struct {
 const maxRecent = 4096
 
 // note adds a key for a while.
-func (r *recent) note(key string) {
+func (r *recent) note(key string, while time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
@@ -56,7 +56,7 @@ func (r *recent) note(key string) {
 			}
 		}
 	}
-	r.until[key] = now.Add(markTTL)
+	r.until[key] = now.Add(while)
 }
 
 // has reports whether a key was noted.

@@ -20,6 +20,7 @@ const (
 	fwdVaryMiss = "vary-miss"
 	fwdStale    = "stale"
 	fwdRequest  = "request"
+	fwdPartial  = "partial"
 )
 
 // newLookup returns the lookup of a request, or the forward of one that the cache has no part in.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,10 +80,14 @@ func bodyAllowed(status int) bool {
 
 // ranges are those of the response that the request asks for. What is on its way with an unknown size has none.
 func (h *Handler) ranges(l *lookup) ([]rules.Range, bool) {
-	if l.o.status != http.StatusOK || l.o.body.size < 0 {
+	if l.o.status != http.StatusOK && !l.o.body.partial || l.o.body.size < 0 {
 		return nil, false
 	}
-	return rules.Ranges(l.r.Method, l.r.Header, l.o.header, l.o.body.size)
+	ranges, unsatisfiable := rules.Ranges(l.r.Method, l.r.Header, l.o.header, l.o.body.size)
+	if b := &l.o.body; b.partial && l.o.asker == l.ask.id && !slices.ContainsFunc(ranges, b.has) {
+		return []rules.Range{{Start: b.first, Length: int64(len(b.inline))}}, false // what the origin said to this request
+	}
+	return ranges, unsatisfiable
 }
 
 func contentRange(r rules.Range, size int64) string {

@@ -52,8 +52,8 @@ func (s *source) read(ctx context.Context) ([]byte, error) {
 	switch {
 	case body.chunk > 0 && s.off < body.size:
 		return s.chunk(ctx)
-	case body.chunk == 0 && s.off < int64(len(body.inline)):
-		return body.inline[s.off:], nil
+	case body.chunk == 0 && s.off-body.first < int64(len(body.inline)):
+		return body.inline[s.off-body.first:], nil
 	}
 	return nil, io.EOF
 }

@@ -14,7 +14,7 @@ import (
 // object makes the object of a response that may be shared, without its body.
 func (x *exchange) object(e *rules.Exchange, p *rules.Policy) *object {
 	o := &object{
-		kind: kindResponse, asker: x.ask.id, status: e.Status, header: rules.StoredHeader(e, p), age: p.Age, arrived: x.arrived,
+		kind: kindResponse, asker: x.ask.id, status: e.Status, header: rules.StoredHeader(e, p), age: p.Age, arrived: x.arrived, since: x.arrived.Sub(x.sent),
 		policy: policy{
 			lifetime: p.Lifetime, whileRevalidate: p.StaleWhileRevalidate, ifError: p.StaleIfError,
 			noCache: p.NoCache, mustRevalidate: p.MustRevalidate, validator: p.Validator, immutable: p.Immutable,
