@@ -26,11 +26,12 @@ func testObjects() []*object {
 		{kind: kindResponse, status: 200, header: http.Header{}, policy: none},
 		{kind: kindResponse, status: 200, header: http.Header{}, policy: none, body: body{size: -1, live: true, at: "http://b:80/", id: "b", chunk: 1 << 18}},
 		{
-			kind: kindResponse, asker: "me", status: 404, header: http.Header{"Date": {"x"}, "X-A": {"1", "2", ""}}, age: 90 * time.Minute, keep: 3 * time.Hour,
+			kind: kindResponse, asker: "me", status: 404, header: http.Header{"Date": {"x"}, "X-A": {"1", "2", ""}}, age: 90 * time.Minute, keep: 3 * time.Hour, since: time.Second,
 			policy:  policy{lifetime: 2 * time.Hour, whileRevalidate: 0, ifError: time.Minute, noCache: true, mustRevalidate: true, validator: true, immutable: true},
 			variant: variant{family: "family", fields: []string{"Accept", "X-Y"}, values: "Accept=1:a\nX-Y\n"},
 			keys:    []string{"k1", "k2"}, body: body{id: "b", size: 4, inline: []byte("body")},
 		},
+		{kind: kindResponse, status: 206, header: http.Header{}, policy: none, body: body{id: "b", size: 9, partial: true, first: 5, inline: []byte("body")}},
 		{kind: kindResponse, status: 200, header: http.Header{}, age: 1500 * time.Millisecond, policy: policy{lifetime: rules.Forever}, body: body{size: 1 << 20, inline: bytes.Repeat([]byte("x"), 1<<20)}},
 	}
 }
@@ -62,7 +63,7 @@ func TestCodecRoundTrip(t *testing.T) {
 func same(a, b *object) bool {
 	x, y := *a, *b
 	for _, o := range []*object{&x, &y} {
-		o.body.inline = append([]byte{}, o.body.inline...)
+		o.body.inline, o.remote = append([]byte{}, o.body.inline...), false
 		if len(o.header) == 0 {
 			o.header = nil
 		}
@@ -82,14 +83,15 @@ func TestDecodeTTLAges(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := time.Now().Add(time.Minute)
-		if got.ageAt(now) != o.ageAt(now) || got.left(now) != o.left(now) {
+		asked := o.arrived.Add(-o.since)
+		if got.ageAt(now) != o.ageAt(now) || got.left(now) != o.left(now) || !got.arrived.Add(-got.since).Equal(asked) {
 			t.Errorf("aged %v with %v left, want %v with %v", got.ageAt(now), got.left(now), o.ageAt(now), o.left(now))
 		}
 		// One on its way is encoded at the moment, and not kept.
 		o.body.live = true
 		b, _ = codec{}.Append(nil, o)
-		if got, err = (codec{}).Decode(b); err != nil || got.ageAt(time.Now()) != o.ageAt(time.Now()) {
-			t.Errorf("on its way: aged %v, want %v (%v)", got.ageAt(time.Now()), o.ageAt(time.Now()), err)
+		if got, err = (codec{}).Decode(b); err != nil || got.ageAt(time.Now()) != o.ageAt(time.Now()) || !got.arrived.Add(-got.since).Equal(asked) {
+			t.Errorf("on its way: aged %v, want %v; asked for at %v, want %v (%v)", got.ageAt(time.Now()), o.ageAt(time.Now()), got.arrived.Add(-got.since), asked, err)
 		}
 	})
 }
