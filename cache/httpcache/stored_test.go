@@ -239,24 +239,27 @@ func TestWhatAFillCarries(t *testing.T) {
 }
 
 func TestStoredHeader(t *testing.T) {
-	h := start(t, Config{Transport: origin(200, "Cache-Control: max-age=60", "Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5",
-		"Proxy-Authenticate: Basic", "Proxy-Connection: x", "Transfer-Encoding: chunked", "ETag: \"e\"", "X-Two: 1", "X-Two: 2", "",
-		"2\r\nok\r\n0\r\n\r\n")})
-	for i := range 2 {
-		w := get(h, "/x")
-		got := w.Result().Header
-		for _, gone := range []string{"Connection", "X-Hop", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Transfer-Encoding", "Content-Type"} {
-			if v, ok := got[gone]; ok && len(v) > 0 {
-				t.Errorf("%s: %q crossed", gone, v)
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, Config{Transport: origin(200, "Cache-Control: max-age=60", "Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5",
+			"Proxy-Authenticate: Basic", "Proxy-Connection: x", "Transfer-Encoding: chunked", "ETag: \"e\"", "X-Two: 1", "X-Two: 2", "",
+			"2\r\nok\r\n0\r\n\r\n")})
+		for i := range 2 {
+			w := get(h, "/x")
+			synctest.Wait() // until all of it is stored
+			got := w.Result().Header
+			for _, gone := range []string{"Connection", "X-Hop", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Transfer-Encoding", "Content-Type"} {
+				if v, ok := got[gone]; ok && len(v) > 0 {
+					t.Errorf("%s: %q crossed", gone, v)
+				}
+			}
+			if got.Get("ETag") != `"e"` || len(got["X-Two"]) != 2 || got.Get("Date") == "" || i > 0 && (got.Get("Content-Length") != "2" || got.Get("Age") != "0") {
+				t.Errorf("header %v", got)
+			}
+			if w.Body.String() != "ok" {
+				t.Errorf("body %q", w.Body)
 			}
 		}
-		if got.Get("ETag") != `"e"` || len(got["X-Two"]) != 2 || got.Get("Date") == "" || i > 0 && (got.Get("Content-Length") != "2" || got.Get("Age") != "0") {
-			t.Errorf("header %v", got)
-		}
-		if w.Body.String() != "ok" {
-			t.Errorf("body %q", w.Body)
-		}
-	}
+	})
 }
 
 func TestHead(t *testing.T) {
