@@ -34,15 +34,14 @@ var (
 // storeChunks stores the chunks of a flow with their owners, as they come, to the end of it.
 func (h *Handler) storeChunks(ctx context.Context, o *object, f *flow) error {
 	for i := int64(0); ; i++ {
-		if i*h.chunk >= h.cfg.MaxObjectBytes {
-			f.window()
-			return errTooLong
-		}
-		switch _, err := f.awaitBlock(ctx, i); {
+		switch b, err := f.awaitBlock(ctx, i); {
 		case err == io.EOF:
 			return nil
 		case err != nil:
 			return err
+		case i*h.chunk+int64(len(b)) > h.cfg.MaxObjectBytes:
+			f.window()
+			return errTooLong
 		}
 		if _, err := h.chunkOf(ctx, "", o, i); err != nil {
 			f.window()

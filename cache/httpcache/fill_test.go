@@ -39,6 +39,8 @@ func truncated() map[string]func() *http.Response {
 	}
 }
 
+// What is cut short is nobody's: who waits for a small body whose length is known gets an error, who has had the first bytes of another one sees
+// it break off, and nothing is kept.
 func TestTruncatedIsNeverStored(t *testing.T) {
 	for name, answer := range truncated() {
 		t.Run(name, func(t *testing.T) {
@@ -48,12 +50,13 @@ func TestTruncatedIsNeverStored(t *testing.T) {
 				owner := ownerOf(fleet, hs[0], "/x")
 				for i, h := range []*Handler{hs[owner], hs[1-owner], hs[owner]} {
 					w := get(h, "/x")
-					if w.Code != http.StatusBadGateway || strings.Contains(w.Body.String(), "short") {
-						t.Errorf("got %d %q", w.Code, w.Body)
+					if name != "chunked" && (w.Code != http.StatusBadGateway || strings.Contains(w.Body.String(), "short")) || name == "chunked" && !w.aborted {
+						t.Errorf("got %d %q, aborted: %v", w.Code, w.Body, w.aborted)
 					}
-					if got := w.Header().Get("Cache-Status"); !strings.Contains(got, "fwd=uri-miss; detail=origin-error") {
+					if got := w.cacheStatus(); name != "chunked" && !strings.Contains(got, "fwd=uri-miss; detail=origin-error") {
 						t.Errorf("Cache-Status: %s", got)
 					}
+					synctest.Wait()
 					if n := o.requests.Load(); n != int64(i+1) {
 						t.Errorf("the origin saw %d requests for %d", n, i+1)
 					}

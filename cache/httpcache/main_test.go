@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -104,19 +105,44 @@ func ownerOf(fleet *peerstest.Fleet, h *Handler, url string) int {
 	return -1
 }
 
+// An answer is what a client got.
+type answer struct {
+	*httptest.ResponseRecorder
+	aborted bool // it was not ended well: the client sees that there is more
+}
+
+func (a *answer) cacheStatus() string { return strings.Join(a.Header()["Cache-Status"], ", ") }
+
 // do sends a request without sockets. Header fields are lines.
-func do(h http.Handler, method, url string, lines ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, "http://client-side-name"+url, nil)
+func do(h http.Handler, method, url string, lines ...string) *answer {
+	return doContext(context.Background(), h, method, url, lines...)
+}
+
+func doContext(ctx context.Context, h http.Handler, method, url string, lines ...string) *answer {
+	r := httptest.NewRequestWithContext(ctx, method, "http://client-side-name"+url, nil)
 	for _, l := range lines {
 		name, value, _ := strings.Cut(l, ": ")
 		r.Header.Add(name, value)
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
+	a := &answer{ResponseRecorder: httptest.NewRecorder()}
+	a.aborted = aborts(func() { h.ServeHTTP(a, r) })
+	return a
 }
 
-func get(h http.Handler, url string, lines ...string) *httptest.ResponseRecorder {
+// aborts calls serve, and reports whether it ended with http.ErrAbortHandler.
+func aborts(serve func()) (aborted bool) {
+	defer func() {
+		if v := recover(); v == http.ErrAbortHandler {
+			aborted = true
+		} else if v != nil {
+			panic(v)
+		}
+	}()
+	serve()
+	return false
+}
+
+func get(h http.Handler, url string, lines ...string) *answer {
 	return do(h, http.MethodGet, url, lines...)
 }
 
