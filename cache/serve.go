@@ -71,7 +71,6 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 	c.many(ctx, missing, h, queued, func(j int, it *item[V], err error) {
 		switch {
 		case err == nil:
-			c.renew(missing[j], h)
 			deliver(indexes[j], c.answer(missing[j], it, it.Loaded))
 		case errors.Is(err, ErrClosed) && c.closed.Load(): // ours, and not of a cache that the loader asked
 			closed = true
