@@ -131,15 +131,15 @@ func (h *Handler) setHeader(header http.Header, l *lookup, now time.Time) {
 
 // show adds to the header of a hit what the cache says of it.
 func (h *Handler) show(header http.Header, o *object, age time.Duration, peer string) {
-	seconds := int64(age / time.Second)
+	seconds, ttl := int64(age/time.Second), int64((o.policy.lifetime-age)/time.Second)
 	var s *showing
 	if peer == "" && o.shown != nil {
 		s = o.shown.now.Load()
 	}
-	if s == nil || s.age != seconds || s.size != o.body.size {
-		s = &showing{age: seconds, size: o.body.size}
+	if s == nil || s.age != seconds || s.ttl != ttl || s.size != o.body.size {
+		s = &showing{age: seconds, ttl: ttl, size: o.body.size}
 		s.fields.age = []string{strconv.FormatInt(seconds, 10)}
-		s.fields.status = h.withStatus(o.header["Cache-Status"], "hit; ttl="+strconv.FormatInt(int64(o.policy.lifetime/time.Second)-seconds, 10), peer)
+		s.fields.status = h.withStatus(o.header["Cache-Status"], "hit; ttl="+strconv.FormatInt(ttl, 10), peer)
 		s.fields.length = []string{strconv.FormatInt(max(o.body.size, 0), 10)}
 		if peer == "" && o.shown != nil {
 			o.shown.now.Store(s)
