@@ -71,16 +71,16 @@ func (f *flow) read(ctx context.Context, reader string, off int64) ([]byte, erro
 		f.seenLocked(reader, off)
 		n := off/f.block - f.first
 		switch {
-		case n < 0:
-			return nil, errHandedOver
-		case off < f.end:
-			return f.blocks[n][off%f.block:], nil
-		case f.err != nil:
+		case off >= f.end && f.err != nil: // even if the last block has been handed over
 			if !f.told {
 				f.told = true
 				f.tellLocked()
 			}
 			return nil, f.err
+		case n < 0:
+			return nil, errHandedOver
+		case off < f.end:
+			return f.blocks[n][off%f.block:], nil
 		}
 		changed := f.changed
 		f.mu.Unlock()
