@@ -141,6 +141,9 @@ func (h *Handler) answerDirect(ctx context.Context, key string) (cache.Entry[*ob
 		if err != nil || off < 0 {
 			break
 		}
+		// Whoever asks is told in time that there is nothing yet: he has to tell it from an instance that does not answer.
+		ctx, cancel := context.WithTimeout(ctx, h.cfg.FillTimeout/2)
+		defer cancel()
 		b, err := f.read(ctx, parts[3], off)
 		return unkept(partOf(f, b, err)), nil
 	case parts[0] == "chunk" && len(parts) == 3 && f.head == nil:

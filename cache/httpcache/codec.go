@@ -118,6 +118,9 @@ func (o *object) readResponse(r *reader) {
 	b.chunk = int64(r.uvarint(maxSize))
 	b.first = int64(r.uvarint(maxSize))
 	o.variant.fields, o.keys = r.list(), r.list()
+	if len(o.variant.fields) > 0 {
+		o.variant.count = new(variants) // this instance may own them from now on, and counts those that it fills
+	}
 	o.header = r.header()
 	if o.status < 200 {
 		r.fail()

@@ -64,6 +64,7 @@ func same(a, b *object) bool {
 	x, y := *a, *b
 	for _, o := range []*object{&x, &y} {
 		o.body.inline, o.remote = append([]byte{}, o.body.inline...), false
+		o.variant.count = nil
 		if len(o.header) == 0 {
 			o.header = nil
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -108,8 +109,23 @@ func ownerOf(fleet *peerstest.Fleet, h *Handler, url string) int {
 // An answer is what a client got.
 type answer struct {
 	*httptest.ResponseRecorder
-	aborted bool // it was not ended well: the client sees that there is more
+	aborted bool          // it was not ended well: the client sees that there is more
+	first   time.Time     // when the first byte came
+	ended   time.Time     // when the answer was over
+	pace    time.Duration // how long the client takes for each piece
 }
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.first.IsZero() {
+		a.first = time.Now()
+	}
+	if a.pace > 0 {
+		time.Sleep(a.pace)
+	}
+	return a.ResponseRecorder.Write(b)
+}
+
+func (a *answer) WriteString(s string) (int, error) { return a.Write([]byte(s)) }
 
 func (a *answer) cacheStatus() string { return strings.Join(a.Header()["Cache-Status"], ", ") }
 
@@ -119,14 +135,21 @@ func do(h http.Handler, method, url string, lines ...string) *answer {
 }
 
 func doContext(ctx context.Context, h http.Handler, method, url string, lines ...string) *answer {
+	a := &answer{}
+	a.ask(ctx, h, method, url, lines...)
+	return a
+}
+
+// ask sends the request that a is to be the answer to.
+func (a *answer) ask(ctx context.Context, h http.Handler, method, url string, lines ...string) {
 	r := httptest.NewRequestWithContext(ctx, method, "http://client-side-name"+url, nil)
 	for _, l := range lines {
 		name, value, _ := strings.Cut(l, ": ")
 		r.Header.Add(name, value)
 	}
-	a := &answer{ResponseRecorder: httptest.NewRecorder()}
+	a.ResponseRecorder = httptest.NewRecorder()
 	a.aborted = aborts(func() { h.ServeHTTP(a, r) })
-	return a
+	a.ended = time.Now()
 }
 
 // aborts calls serve, and reports whether it ended with http.ErrAbortHandler.

@@ -246,6 +246,9 @@ func (h *Handler) serveClaim(w http.ResponseWriter, l *lookup) error {
 	if err != nil {
 		return err
 	}
+	if f := h.flows.get(mark.claim); f != nil {
+		defer f.attend()()
+	}
 	h.count.passed.Add(1)
 	src := h.newSource("", head, 0, -1)
 	header := w.Header()
