@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
 
 // A partEnd says what follows a part of a body.
@@ -41,7 +43,7 @@ func (h *Handler) storeChunks(ctx context.Context, o *object, f *flow) error {
 			f.window()
 			return errTooLong
 		}
-		if _, err := h.chunkOf(ctx, o, i); err != nil {
+		if _, err := h.chunkOf(ctx, "", o, i); err != nil {
 			f.window()
 			return err
 		}
@@ -49,11 +51,17 @@ func (h *Handler) storeChunks(ctx context.Context, o *object, f *flow) error {
 	}
 }
 
-// chunkOf gets a chunk of a body from the chunk's owner, who gets it from the instance that the body comes to if it must.
-func (h *Handler) chunkOf(ctx context.Context, o *object, i int64) ([]byte, error) {
-	c, err := h.cache.Get(withAsk(ctx, &ask{from: o.body.at}), chunkKey(o.body.id, i))
+// chunkOf gets a chunk of the body of the response with a key from the chunk's owner. If he has to, he gets it from the instance that
+// the body comes to, or else anew from the origin.
+func (h *Handler) chunkOf(ctx context.Context, key string, o *object, i int64) ([]byte, error) {
+	a := &ask{from: o.body.at, of: baseOf(key), keepFor: o.left(time.Now())}
+	if tag := o.header["Etag"]; len(tag) == 1 && strings.HasPrefix(tag[0], `"`) && o.body.size > 0 && len(o.variant.fields) == 0 {
+		last := min((i+1)*o.body.chunk, o.body.size) - 1
+		a.header = http.Header{"If-Range": tag, "Range": {fmt.Sprintf("bytes=%d-%d", i*o.body.chunk, last)}}
+	}
+	c, err := h.cache.Get(withAsk(ctx, a), chunkKey(o.body.id, i))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNoChunk, err)
 	}
 	return c.body.inline, nil
 }
@@ -61,18 +69,50 @@ func (h *Handler) chunkOf(ctx context.Context, o *object, i int64) ([]byte, erro
 // loadChunk is the loader of a chunk, at its owner.
 func (h *Handler) loadChunk(ctx context.Context, key string) (cache.Entry[*object], error) {
 	a := askOf(ctx)
-	if a.from == "" {
-		return cache.Entry[*object]{}, errNoChunk
+	if a.from != "" || h.cfg.Peers == nil {
+		id, i, _ := strings.Cut(key[1:], "\x00")
+		c, err := h.cache.Get(ctx, directKey(a.from, "chunk", id, i))
+		if err == nil && c.part == partMore && len(c.body.inline) > 0 {
+			return cache.Entry[*object]{Value: c, TTL: max(c.keep, 1)}, nil
+		}
 	}
-	id, i, _ := strings.Cut(key[1:], "\x00")
-	c, err := h.cache.Get(ctx, directKey(a.from, "chunk", id, i))
+	c, err := h.repair(ctx, a)
 	if err != nil {
 		return cache.Entry[*object]{}, err
 	}
-	if c.part != partMore || len(c.body.inline) == 0 {
-		return cache.Entry[*object]{}, errNoChunk
+	return cache.Entry[*object]{Value: c, TTL: max(a.keepFor, 1)}, nil
+}
+
+// repair gets a chunk that was evicted, or went with its instance, from the origin, if that still has the same.
+func (h *Handler) repair(ctx context.Context, a *ask) (*object, error) {
+	u, host, ok := h.target(a.of)
+	if !ok || len(a.header) == 0 {
+		return nil, errNoChunk
 	}
-	return cache.Entry[*object]{Value: c, TTL: max(c.keep, 1)}, nil
+	done, err := h.turn(ctx, a.of)
+	if err != nil {
+		return nil, err
+	}
+	x := h.newExchange(ctx, a.of, a, nil, done)
+	defer x.done()
+	h.count.fills.Add(1)
+	req := x.request(u, host)
+	req.Header["Range"], req.Header["If-Range"] = a.header["Range"], a.header["If-Range"]
+	resp, err := h.filling.RoundTrip(req)
+	if err != nil {
+		return nil, originError(err)
+	}
+	defer resp.Body.Close()
+	cr, ok := rules.ParseContentRange(resp.Header)
+	if resp.StatusCode != http.StatusPartialContent || !ok || !rules.SameRepresentation(resp.Header, http.Header{"Etag": a.header["If-Range"]}) ||
+		a.header["Range"][0] != fmt.Sprintf("bytes=%d-%d", cr.Start, cr.Start+cr.Length-1) || cr.Length > h.chunk {
+		return nil, errNoChunk
+	}
+	b := make([]byte, cr.Length)
+	if _, err := io.ReadFull(resp.Body, b); err != nil {
+		return nil, originError(err)
+	}
+	return &object{kind: kindBytes, keep: a.keepFor, body: body{inline: b}}, nil
 }
 
 // answerDirect does what another instance asks this one for: to read a flow, or tell of it. Nothing of it is kept.

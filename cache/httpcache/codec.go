@@ -94,6 +94,7 @@ func (codec) Decode(src []byte) (*object, error) {
 		o.part, o.keep = partEnd(r.byte()), r.duration()
 		o.header = r.header()
 	case kindResponse:
+		o.shown = new(shown)
 		o.readResponse(&r)
 	default:
 		return nil, errFormat

@@ -65,8 +65,8 @@ func TestOriginIsNormalised(t *testing.T) {
 		"http://[::1]":           "http://[::1]",
 		"http://[::1]:8080":      "http://[::1]:8080",
 	} {
-		if h := start(t, Config{Origin: raw}); h.prefix != "r"+want {
-			t.Errorf("%s: %s, want %s", raw, h.prefix, want)
+		if h := start(t, Config{Origin: raw}); h.sites.any.prefix != "r"+want {
+			t.Errorf("%s: %s, want %s", raw, h.sites.any.prefix, want)
 		}
 	}
 }

@@ -50,11 +50,11 @@ func (h *Handler) newExchange(ctx context.Context, key string, a *ask, stored *o
 
 // send asks the origin and waits for the header of its response.
 func (x *exchange) send() error {
-	u, ok := x.h.target(baseOf(x.key))
+	u, host, ok := x.h.target(baseOf(x.key))
 	if !ok {
 		return errOtherOrigin
 	}
-	req := x.request(u)
+	req := x.request(u, host)
 	x.sent = time.Now()
 	resp, err := x.h.filling.RoundTrip(req)
 	if err != nil {
@@ -69,13 +69,14 @@ func (x *exchange) send() error {
 	return nil
 }
 
-// request is what the origin is asked. Nothing of the address comes from the client but the path and the query.
-func (x *exchange) request(u *url.URL) *http.Request {
-	header := make(http.Header, len(x.ask.header)+4)
-	for name, values := range x.ask.header {
+// request is what the origin is asked. Nothing of the address comes from the client but the path and the query, and the host
+// with PreserveHost.
+func (x *exchange) request(u *url.URL, host string) *http.Request {
+	header := make(http.Header, len(x.ask.Header())+4)
+	for name, values := range x.ask.Header() {
 		header[name] = values
 	}
-	asked := oneRange(x.ask.header)
+	asked := oneRange(x.ask.Header())
 	for _, name := range conditional {
 		delete(header, name)
 	}
@@ -110,7 +111,7 @@ func (x *exchange) request(u *url.URL) *http.Request {
 		}
 	}
 	return (&http.Request{
-		Method: method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Method: method, URL: u, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}).WithContext(x.ctx)
 }
 

@@ -23,7 +23,7 @@ const (
 	wholeWithin = 2 * time.Millisecond
 )
 
-var errOtherOrigin = errors.New("httpcache: another instance asks for a URL of another origin: give all the same Config.Origin")
+var errOtherOrigin = errors.New("httpcache: another instance asks for a URL of another origin: give all the same Config.Origins")
 
 // load is the cache's loader.
 func (h *Handler) load(ctx context.Context, key string) (cache.Entry[*object], error) {
@@ -46,6 +46,9 @@ func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], e
 	if stored != nil && a.than != "" && stored.asker != a.than {
 		return again(stored), nil // somebody has validated it since
 	}
+	if a.anew {
+		stored = nil
+	}
 	if a.cached {
 		return cache.Entry[*object]{}, cache.ErrNotFound
 	}
@@ -54,7 +57,7 @@ func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], e
 		return cache.Entry[*object]{}, err
 	}
 	h.count.fills.Add(1)
-	defer h.askers.begin(key, a.id)()
+	defer h.askers.begin(key, a.ID())()
 	x := h.newExchange(ctx, key, a, stored, done)
 	if err := x.send(); err != nil {
 		x.done()
@@ -135,7 +138,7 @@ func (x *exchange) answer() (cache.Entry[*object], error) {
 	case resp.Request.Method == http.MethodHead:
 		return x.mark("head")
 	}
-	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.header, Status: resp.StatusCode, Header: resp.Header, Sent: x.sent, Arrived: x.arrived}
+	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.Header(), Status: resp.StatusCode, Header: resp.Header, Sent: x.sent, Arrived: x.arrived}
 	p, why := rules.Judge(&e, &x.h.rules)
 	if why == rules.WhyPartial && len(resp.Request.Header["Range"]) > 0 {
 		return x.part(&e, &p)
@@ -185,6 +188,8 @@ func (x *exchange) refused() string {
 		return whyFraming
 	case headerSize(resp.Header) > maxStoredHeader:
 		return whyTooLarge
+	case x.h.cfg.CheckTypes && deceives(x.key, resp.Header):
+		return whyType
 	}
 	return ""
 }
@@ -194,6 +199,7 @@ const (
 	whyTooLarge = "too-large" // over MaxObjectBytes, or its header
 	whyFraming  = "framing"   // a trailer; or a body that ends with the connection, so that nobody can tell whether it is whole
 	whyVariants = "variants"  // its URL has too many
+	whyType     = "type"      // its Content-Type is not what its path ends in (Config.CheckTypes)
 )
 
 // maxStoredHeader bounds the header of a response that is stored, in bytes.

@@ -11,10 +11,12 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
 
-// A lookup is one request that the cache may answer.
+// A lookup is one request that the cache may answer. It is the request's context, with what a fill is to know of it.
 type lookup struct {
+	context.Context
 	h    *Handler
 	r    *http.Request
+	path string // with the prefix of its route
 	key  string // of what is looked at; the URL's own at first
 	wish rules.Request
 	ask  ask
@@ -23,6 +25,14 @@ type lookup struct {
 	trace cache.Trace
 	why   string // it was not enough to look: the fwd of Cache-Status
 	stale bool   // o is served stale
+}
+
+// Value implements context.Context.
+func (l *lookup) Value(key any) any {
+	if key == (askKey{}) {
+		return &l.ask
+	}
+	return l.Context.Value(key)
 }
 
 // maxVaryHops bounds how many keys lead to a variant: each has a Vary that nominates other fields than the one before.
@@ -36,7 +46,7 @@ func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key stri
 	base := baseOf(l.key)
 	for range maxVaryHops {
 		l.trace = cache.Trace{}
-		o, err := get(cache.WithTrace(withAsk(ctx, &l.ask), &l.trace), l.key)
+		o, err := get(cache.WithTrace(ctx, &l.trace), l.key)
 		if err != nil {
 			return err
 		}
@@ -56,7 +66,7 @@ func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key stri
 }
 
 // look finds what the cache has, and fills what it has not.
-func (l *lookup) look(ctx context.Context) error {
+func (l *lookup) look() error {
 	get := l.h.cache.Get
 	if !l.h.isPatient(l) {
 		get = func(ctx context.Context, key string) (*object, error) {
@@ -70,7 +80,7 @@ func (l *lookup) look(ctx context.Context) error {
 		}
 	}
 	for try := 0; ; try++ {
-		err := l.get(ctx, get)
+		err := l.get(l, get)
 		if errors.Is(err, cache.ErrNotFound) && !l.ask.cached && try < 3 {
 			continue // joined one who did not want the origin to be asked
 		}
@@ -91,7 +101,7 @@ const (
 // judge says what is to be done with what was found, by the wishes of the request and of the response.
 func (l *lookup) judge(now time.Time) judgement {
 	o, p := l.o, &l.o.policy
-	if l.trace.Loaded && o.asker == l.ask.id {
+	if l.trace.Loaded && o.asker == l.ask.ID() {
 		return serve // it was loaded for this request
 	}
 	if o.body.partial && !l.covered() {
@@ -129,21 +139,21 @@ func (l *lookup) covered() bool {
 }
 
 // validate has the owner ask the origin whether what was found may be used.
-func (l *lookup) validate(ctx context.Context) error {
+func (l *lookup) validate() error {
 	l.ask.than = l.o.asker
-	return l.get(ctx, l.h.cache.Refresh)
+	return l.get(l, l.h.cache.Refresh)
 }
 
 // renew validates a stale response in the background.
 func (h *Handler) renew(l *lookup) {
-	key, a := l.key, l.ask
-	a.id, a.than, a.behind, a.method = newID(), l.o.asker, true, http.MethodGet
+	key := l.key
 	if !h.renewing.begin(key) {
 		return
 	}
+	a := &ask{header: askedHeader(l.r.Header, false), than: l.o.asker, behind: true, method: http.MethodGet}
 	h.background.Go(func() {
 		defer h.renewing.end(key)
-		if _, err := h.cache.Refresh(withAsk(h.closing, &a), key); err != nil && h.closing.Err() == nil {
+		if _, err := h.cache.Refresh(withAsk(h.closing, a), key); err != nil && h.closing.Err() == nil {
 			h.cfg.Logger.Warn("httpcache: what is stale was not validated", "key", key, "error", err)
 		}
 	})

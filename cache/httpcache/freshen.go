@@ -11,7 +11,7 @@ import (
 // any more, the origin is asked once more, by the one who asked alone.
 func (x *exchange) freshened() (cache.Entry[*object], error) {
 	header := rules.Freshen(x.stored.header, x.resp.Header)
-	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.header, Status: x.stored.status, Header: header, Sent: x.sent, Arrived: x.arrived}
+	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.Header(), Status: x.stored.status, Header: header, Sent: x.sent, Arrived: x.arrived}
 	p, why := rules.Judge(&e, &x.h.rules)
 	if why != "" {
 		return x.again()

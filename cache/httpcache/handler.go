@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -20,8 +19,7 @@ import (
 // its methods may be called concurrently.
 type Handler struct {
 	cfg       Config
-	origin    *url.URL
-	prefix    string // of every response's key: the origin's scheme and host
+	sites     *sites
 	via       string
 	loop      string // what CDN-Loop has of this cache (RFC 8586)
 	status    string // what every member of Cache-Status that is ours ends with
@@ -34,6 +32,7 @@ type Handler struct {
 	flows     flows
 	renewing  keySet
 	purges    purges
+	searches  searches
 	askers    askers
 	latency   latency // of fills
 	personal  recent  // URLs, and paths, of which those who say who they are got what is theirs alone
@@ -55,12 +54,12 @@ const chunkBytes = 256 << 10
 // New returns a Handler, or an error that names each field of the Config that is wrong. With Peers, it answers other
 // instances from then on. Close it when it is no longer used.
 func New(config Config) (*Handler, error) {
-	cfg, origin, err := config.withDefaults()
+	cfg, sites, err := config.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	h := &Handler{
-		cfg: cfg, origin: origin, prefix: string(keyResponse) + origin.Scheme + "://" + origin.Host, transport: cfg.Transport,
+		cfg: cfg, sites: sites, transport: cfg.Transport,
 		via: "1.1 fleetcache", loop: "fleetcache-" + cfg.Name,
 		rules:     rules.Options{StoreSetCookie: cfg.StoreSetCookie, Targets: cfg.Targets, Heuristic: !cfg.NoHeuristics},
 		chunk:     min(chunkBytes, cfg.MaxBytes/chunkShare, cfg.MaxObjectBytes),
@@ -74,7 +73,7 @@ func New(config Config) (*Handler, error) {
 	}
 	h.filling = h.transport
 	if h.transport == nil {
-		h.own = []*http.Transport{newTransport(), newTransport()}
+		h.own = []*http.Transport{newTransport(cfg.TLS), newTransport(cfg.TLS)}
 		h.transport, h.filling = h.own[0], h.own[1]
 	}
 	h.proxy = h.newProxy()
@@ -125,7 +124,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, http.StatusLoopDetected, "the request has been here before")
 		return
 	}
-	l, f := h.newLookup(r)
+	to, code := h.sites.of(r.Host, r.TLS != nil)
+	if code != 0 {
+		h.refuse(w, code, "there is no origin for the host of the request")
+		return
+	}
+	l, f := h.newLookup(r, to.prefix)
 	if f != (forward{}) {
 		h.count.bypassed.Add(1)
 		h.pass(w, r, f)
@@ -158,8 +162,7 @@ func (h *Handler) loops(header http.Header) bool {
 
 // answer answers a request from the cache, or by a fill.
 func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
-	ctx := l.r.Context()
-	if err := l.look(ctx); err == errImpatient {
+	if err := l.look(); err == errImpatient {
 		h.count.passed.Add(1)
 		h.pass(w, l.r, forward{fwdURIMiss, "impatient"})
 		return nil
@@ -173,13 +176,18 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 		if l.trace.Loaded {
 			h.noteEvidence(l, false)
 		}
+		h.searches.learn(l.path, l.o.header)
 		switch j := l.judge(time.Now()); {
 		case j == serveAndRenew:
 			h.renew(l)
 			l.stale = true
 			fallthrough
 		case j == serve:
-			return h.serve(w, l)
+			err := h.serve(w, l)
+			if !errors.Is(err, errNoChunk) && !errors.Is(err, errCut) || validated {
+				return err
+			}
+			l.ask.anew = true // some of it is gone
 		case l.ask.cached:
 			return cache.ErrNotFound
 		case j == forwardUnheard || validated:
@@ -187,7 +195,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 			h.pass(w, l.r, forward{l.why, "collapsed"})
 			return nil
 		}
-		if err := l.validate(ctx); err != nil {
+		if err := l.validate(); err != nil {
 			return err
 		}
 	}
@@ -196,7 +204,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 // answerMark answers a request whose response must not be shared.
 func (h *Handler) answerMark(w http.ResponseWriter, l *lookup) error {
 	o := l.o
-	if o.asker == l.ask.id && o.claim != "" {
+	if o.asker == l.ask.ID() && o.claim != "" {
 		h.noteEvidence(l, true)
 		return h.serveClaim(w, l)
 	}
@@ -217,7 +225,8 @@ func (h *Handler) fail(w http.ResponseWriter, l *lookup, err error) {
 	switch {
 	case errors.Is(err, cache.ErrNotFound): // only-if-cached
 		h.failed(w, fwdRequest, "only-if-cached", http.StatusGatewayTimeout)
-	case ours, errors.As(err, &decode), errors.Is(err, cache.ErrClosed), errors.Is(err, errVary), errors.Is(err, errClaimGone):
+	case ours, errors.As(err, &decode), errors.Is(err, cache.ErrClosed), errors.Is(err, errVary), errors.Is(err, errClaimGone),
+		errors.Is(err, errNoChunk), errors.Is(err, errCut):
 		// It is not the origin that failed.
 		h.cfg.Logger.Debug("httpcache: passing a request", "key", l.key, "error", err)
 		h.count.passed.Add(1)

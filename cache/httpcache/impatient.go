@@ -57,7 +57,7 @@ func dirOf(key string) string {
 func (h *Handler) watch(ctx context.Context, l *lookup) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	patience := min(max(time.Duration(h.latency.Load())/patienceShare, minPatience), maxPatience)
-	key, id := l.key, l.ask.id
+	key, id := l.key, l.ask.ID()
 	timer := time.AfterFunc(patience, func() {
 		// l.trace belongs to the call that waits.
 		if who := h.askerOf(cache.WithTrace(ctx, new(cache.Trace)), key); who != "" && who != id {

@@ -93,7 +93,7 @@ func startFleet(t testing.TB, n int, cfg Config) (*peerstest.Fleet, []*Handler) 
 
 // ownerOf returns the index of the fleet's instance that owns the URL's key.
 func ownerOf(fleet *peerstest.Fleet, h *Handler, url string) int {
-	for p := range fleet.Instance(0).Owners(h.prefix + url) {
+	for p := range fleet.Instance(0).Owners(h.sites.any.prefix + url) {
 		if p == nil {
 			return 0
 		}

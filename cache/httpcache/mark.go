@@ -31,13 +31,13 @@ func (x *exchange) mark(why string) (cache.Entry[*object], error) {
 
 // markOf returns the entry of a mark. With a flow, that has the response for the one who asked.
 func (h *Handler) markOf(x *exchange, why string, f *flow) cache.Entry[*object] {
-	o := &object{kind: kindMark, why: why, asker: x.ask.id, arrived: time.Now()}
+	o := &object{kind: kindMark, why: why, asker: x.ask.ID(), arrived: time.Now()}
 	if f != nil {
 		o.claim, o.at = f.id, h.self
 	}
 	ttl := markTTL
 	switch {
-	case credentialed(x.ask.header):
+	case credentialed(x.ask.Header()):
 		ttl = -1 // it says nothing of what others get
 	case x.resp.StatusCode >= 500:
 		ttl = markTTLFailed

@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,6 +39,7 @@ type object struct {
 	retry   time.Time     // the origin failed, and is not asked again before
 	variant variant
 	keys    []string // surrogate keys
+	shown   *shown   // nil for what is not kept
 	body    body     // and of a part
 	part    partEnd  // what follows a part
 }
@@ -107,4 +109,14 @@ func (o *object) memory() int64 {
 		n += o.beneath.memory()
 	}
 	return n
+}
+
+// shown is what the fields that the cache adds to a response say at a time, for those who ask within the same second.
+type shown struct{ now atomic.Pointer[showing] }
+
+type showing struct {
+	age    int64 // in seconds
+	ttl    int64 // likewise
+	size   int64 // of the body
+	fields struct{ age, status, length []string }
 }

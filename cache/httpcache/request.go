@@ -23,8 +23,8 @@ const (
 	fwdPartial  = "partial"
 )
 
-// newLookup returns the lookup of a request, or the forward of one that the cache has no part in.
-func (h *Handler) newLookup(r *http.Request) (*lookup, forward) {
+// newLookup returns the lookup of a request whose key begins with prefix, or the forward of one that the cache has no part in.
+func (h *Handler) newLookup(r *http.Request, prefix string) (*lookup, forward) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return nil, forward{fwd: fwdMethod}
@@ -35,19 +35,19 @@ func (h *Handler) newLookup(r *http.Request) (*lookup, forward) {
 	case len(r.Header["If-Match"]) > 0 || len(r.Header["If-Unmodified-Since"]) > 0:
 		return nil, forward{fwdBypass, "conditional"} // for the origin alone (RFC 9111, 4.3.2)
 	}
-	key, f := h.key(r.URL)
+	key, f := h.key(prefix, r.URL)
 	if f != (forward{}) {
 		return nil, f
 	}
-	l := &lookup{h: h, r: r, key: key, wish: noWishes, why: fwdURIMiss}
+	l := &lookup{Context: r.Context(), h: h, r: r, path: prefix + r.URL.Path, key: key, wish: noWishes, why: fwdURIMiss}
 	if h.cfg.TrustClient {
 		l.wish = rules.ParseRequest(r.Header)
 	}
-	l.ask = ask{id: newID(), method: r.Method, header: h.asked(r), cached: l.wish.OnlyIfCached}
+	l.ask.r, l.ask.method, l.ask.keep, l.ask.cached = r, r.Method, h.cfg.TrustClient, l.wish.OnlyIfCached
 	switch {
 	case l.wish.NoStore:
 		return nil, forward{fwdBypass, "no-store"}
-	case l.ask.size() > maxAskHeader:
+	case headerSize(r.Header) > maxAskHeader:
 		return nil, forward{fwdBypass, "header"}
 	case credentialed(r.Header) && h.personal.has(key):
 		return nil, forward{fwdURIMiss, "personal"}
@@ -58,14 +58,14 @@ func (h *Handler) newLookup(r *http.Request) (*lookup, forward) {
 // noWishes are those of a request whose Cache-Control does not count.
 var noWishes = rules.ParseRequest(nil)
 
-// asked is what the origin is to see of a request's header, if it is a fill: what goes end to end, but for what the response
-// may depend on without saying so in Vary.
-func (h *Handler) asked(r *http.Request) http.Header {
-	drop := rules.HopByHop(r.Header)
-	header := make(http.Header, len(r.Header))
+// askedHeader is what the origin is to see of a request's header, if it is a fill: what goes end to end, but for what the response
+// may depend on without saying so in Vary; and the Cache-Control, if that is to be kept.
+func askedHeader(from http.Header, keep bool) http.Header {
+	drop := rules.HopByHop(from)
+	header := make(http.Header, len(from))
 next:
-	for name, values := range r.Header {
-		if unkeyed[name] || !validField(name, "") || !h.cfg.TrustClient && (name == "Cache-Control" || name == "Pragma") {
+	for name, values := range from {
+		if unkeyed[name] || !validField(name, "") || !keep && (name == "Cache-Control" || name == "Pragma") {
 			continue
 		}
 		for _, d := range drop {
@@ -87,32 +87,57 @@ var unkeyed = map[string]bool{
 	"X-Http-Method": true, "X-Method-Override": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "X-Wap-Profile": true, "Front-End-Https": true,
 }
 
-// key returns the key of u, or the forward of a request that cannot have one. After the origin's scheme
-// and host, it is what the origin is sent as the target of the request, byte for byte: so there is nothing about
-// the path and the query that the origin sees and the key does not.
-func (h *Handler) key(u *url.URL) (string, forward) {
-	target := (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}).RequestURI()
-	key := h.prefix + target
+// key returns the key of u, or the forward of a request that cannot have one. After the prefix of its route, it is
+// what the origin is sent as the target of the request, byte for byte: so there is nothing about the path and the query that the origin sees and the key does not.
+func (h *Handler) key(prefix string, u *url.URL) (string, forward) {
+	query := u.RawQuery
+	if query != "" {
+		query = h.searches.canonical(prefix+u.Path, query)
+	}
+	target := u.Path
+	if u.RawPath != "" || u.ForceQuery || !isPlain(u.Path) {
+		target = (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: query, ForceQuery: u.ForceQuery}).RequestURI()
+	} else if query != "" {
+		target += "?" + query
+	}
+	key := prefix + target
 	if target[0] != '/' || len(key) > cache.MaxKeyBytes-variantBytes || strings.Contains(target, "\x00") {
 		return "", forward{fwdBypass, "target"}
 	}
 	return key, forward{}
 }
 
+// isPlain reports whether a path is the same however it is escaped.
+func isPlain(path string) bool {
+	for i := range len(path) {
+		if !plain[path[i]] {
+			return false
+		}
+	}
+	return path != ""
+}
+
+var plain = func() (plain [256]bool) {
+	for c := range plain {
+		plain[c] = '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c < 128 && strings.ContainsRune("-._~/", rune(c))
+	}
+	return plain
+}()
+
 // variantBytes is what the key of a variant has beside its URL's.
 const variantBytes = 64
 
-// target returns the URL that key stands for. It is not ok if key is not one of this origin's: then
-// the instance that asks for it has another one.
-func (h *Handler) target(key string) (_ *url.URL, ok bool) {
-	target, ok := strings.CutPrefix(key, h.prefix)
-	if !ok || target == "" || target[0] != '/' {
-		return nil, false
+// target returns the URL that key stands for, and the host that the origin sees. It is not ok if key is not one of these origins': then
+// the instance that asks for it has others.
+func (h *Handler) target(key string) (_ *url.URL, host string, ok bool) {
+	to, target, ok := h.sites.ofKey(key)
+	if !ok {
+		return nil, "", false
 	}
 	u, err := url.ParseRequestURI(target)
 	if err != nil || u.RequestURI() != target {
-		return nil, false
+		return nil, "", false
 	}
-	u.Scheme, u.Host = h.origin.Scheme, h.origin.Host
-	return u, true
+	u.Scheme, u.Host = to.origin.Scheme, to.origin.Host
+	return u, to.host, true
 }

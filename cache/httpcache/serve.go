@@ -28,7 +28,7 @@ func (h *Handler) serve(w http.ResponseWriter, l *lookup) error {
 	var first []byte
 	var src *source
 	ranges, unsatisfiable := h.ranges(l)
-	status := o.status
+	status, whole := o.status, false
 	switch {
 	case outcome == rules.NotModified:
 		status = http.StatusNotModified
@@ -39,7 +39,10 @@ func (h *Handler) serve(w http.ResponseWriter, l *lookup) error {
 	case len(ranges) == 1:
 		status = http.StatusPartialContent
 		src = h.newSource(l.key, o, ranges[0].Start, ranges[0].Length)
-	case l.r.Method != http.MethodHead && o.body.size != 0:
+	case l.r.Method == http.MethodHead || o.body.size == 0:
+	case o.body.chunk == 0:
+		whole = true
+	default:
 		src = h.newSource(l.key, o, 0, -1)
 	}
 	if src != nil {
@@ -52,6 +55,7 @@ func (h *Handler) serve(w http.ResponseWriter, l *lookup) error {
 	h.setHeader(header, l, now)
 	switch status {
 	case http.StatusNotModified:
+		delete(header, "Content-Length")
 		dropForNotModified(header)
 	case http.StatusRequestedRangeNotSatisfiable:
 		header["Content-Range"] = []string{"bytes */" + strconv.FormatInt(o.body.size, 10)}
@@ -59,14 +63,13 @@ func (h *Handler) serve(w http.ResponseWriter, l *lookup) error {
 	case http.StatusPartialContent:
 		header["Content-Range"] = []string{contentRange(ranges[0], o.body.size)}
 		header["Content-Length"] = []string{strconv.FormatInt(ranges[0].Length, 10)}
-	default:
-		if o.body.size >= 0 && bodyAllowed(status) {
-			header["Content-Length"] = []string{strconv.FormatInt(o.body.size, 10)}
-		}
 	}
 	w.WriteHeader(status)
-	if src != nil {
+	switch {
+	case src != nil:
 		h.copyBody(w, l.r, src, first)
+	case whole:
+		_, _ = w.Write(o.body.inline) // an error is the client's, who knows
 	}
 	return nil
 }
@@ -84,7 +87,7 @@ func (h *Handler) ranges(l *lookup) ([]rules.Range, bool) {
 		return nil, false
 	}
 	ranges, unsatisfiable := rules.Ranges(l.r.Method, l.r.Header, l.o.header, l.o.body.size)
-	if b := &l.o.body; b.partial && l.o.asker == l.ask.id && !slices.ContainsFunc(ranges, b.has) {
+	if b := &l.o.body; b.partial && l.o.asker == l.ask.ID() && !slices.ContainsFunc(ranges, b.has) {
 		return []rules.Range{{Start: b.first, Length: int64(len(b.inline))}}, false // what the origin said to this request
 	}
 	return ranges, unsatisfiable
@@ -106,8 +109,11 @@ func (h *Handler) setHeader(header http.Header, l *lookup, now time.Time) {
 	case l.trace.Loaded && !l.stale:
 		h.count.misses.Add(1)
 		params := "fwd=" + l.why + "; fwd-status=" + strconv.Itoa(o.status) + "; stored"
-		if o.asker != l.ask.id {
+		if o.asker != l.ask.ID() {
 			params += "; collapsed"
+		}
+		if o.body.size >= 0 && bodyAllowed(o.status) {
+			header["Content-Length"] = []string{strconv.FormatInt(o.body.size, 10)}
 		}
 		if age >= time.Second {
 			header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
@@ -119,8 +125,29 @@ func (h *Handler) setHeader(header http.Header, l *lookup, now time.Time) {
 		} else {
 			h.count.peerHits.Add(1)
 		}
-		header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
-		h.addStatus(header, "hit; ttl="+strconv.FormatInt(int64((o.policy.lifetime-age)/time.Second), 10), l.trace.Peer)
+		h.show(header, o, age, l.trace.Peer)
+	}
+}
+
+// show adds to the header of a hit what the cache says of it.
+func (h *Handler) show(header http.Header, o *object, age time.Duration, peer string) {
+	seconds, ttl := int64(age/time.Second), int64((o.policy.lifetime-age)/time.Second)
+	var s *showing
+	if peer == "" && o.shown != nil {
+		s = o.shown.now.Load()
+	}
+	if s == nil || s.age != seconds || s.ttl != ttl || s.size != o.body.size {
+		s = &showing{age: seconds, ttl: ttl, size: o.body.size}
+		s.fields.age = []string{strconv.FormatInt(seconds, 10)}
+		s.fields.status = h.withStatus(o.header["Cache-Status"], "hit; ttl="+strconv.FormatInt(ttl, 10), peer)
+		s.fields.length = []string{strconv.FormatInt(max(o.body.size, 0), 10)}
+		if peer == "" && o.shown != nil {
+			o.shown.now.Store(s)
+		}
+	}
+	header["Age"], header["Cache-Status"] = s.fields.age, s.fields.status
+	if o.body.size >= 0 && bodyAllowed(o.status) {
+		header["Content-Length"] = s.fields.length
 	}
 }
 
@@ -136,14 +163,17 @@ func dropForNotModified(header http.Header) {
 // copyBody writes a body to the client, of which first has been read. Where it breaks off, so does the answer: the client must not take a part
 // for the whole.
 func (h *Handler) copyBody(w http.ResponseWriter, r *http.Request, src *source, first []byte) {
-	flush := http.NewResponseController(w)
+	var flush *http.ResponseController
+	if src.o.body.live {
+		flush = http.NewResponseController(w)
+	}
 	for b := first; ; {
 		if len(b) > 0 {
 			if _, err := w.Write(b); err != nil {
 				return // the client's, who knows
 			}
 		}
-		if src.o.body.live {
+		if flush != nil {
 			_ = flush.Flush() // the next bytes may be long in coming
 		}
 		var err error

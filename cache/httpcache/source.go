@@ -110,7 +110,7 @@ func (s *source) again(ctx context.Context) ([]byte, error) {
 // chunk reads what is stored in a chunk.
 func (s *source) chunk(ctx context.Context) ([]byte, error) {
 	size := s.o.body.chunk
-	b, err := s.h.chunkOf(ctx, s.o, s.off/size)
+	b, err := s.h.chunkOf(ctx, s.key, s.o, s.off/size)
 	if err != nil {
 		return nil, err
 	}

@@ -9,12 +9,16 @@ import (
 // instance that the response came from, if not this one. The values in header are not
 // written to: they may be the cache's.
 func (h *Handler) addStatus(header http.Header, params, peer string) {
+	header["Cache-Status"] = h.withStatus(header["Cache-Status"], params, peer)
+}
+
+// withStatus returns old, and our member behind it.
+func (h *Handler) withStatus(old []string, params, peer string) []string {
 	member := "fleetcache; " + params + h.status
 	if peer != "" {
 		member += `; peer="` + quotable(peer) + `"`
 	}
-	old := header["Cache-Status"]
-	header["Cache-Status"] = append(old[:len(old):len(old)], member)
+	return append(old[:len(old):len(old)], member)
 }
 
 // quotable returns s as it may stand in a quoted string: addresses have nothing that would have

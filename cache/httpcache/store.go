@@ -14,17 +14,17 @@ import (
 // object makes the object of a response that may be shared, without its body.
 func (x *exchange) object(e *rules.Exchange, p *rules.Policy) *object {
 	o := &object{
-		kind: kindResponse, asker: x.ask.id, status: e.Status, header: rules.StoredHeader(e, p), age: p.Age, arrived: x.arrived, since: x.arrived.Sub(x.sent),
+		kind: kindResponse, asker: x.ask.ID(), status: e.Status, header: rules.StoredHeader(e, p), age: p.Age, arrived: x.arrived, since: x.arrived.Sub(x.sent),
 		policy: policy{
 			lifetime: p.Lifetime, whileRevalidate: p.StaleWhileRevalidate, ifError: p.StaleIfError,
 			noCache: p.NoCache, mustRevalidate: p.MustRevalidate, validator: p.Validator, immutable: p.Immutable,
 		},
-		keys: surrogateKeys(e.Header),
+		keys: surrogateKeys(e.Header), shown: new(shown),
 	}
 	o.keep = max(o.policy.lifetime-o.age, 0) + max(o.policy.whileRevalidate, o.policy.ifError, x.h.cfg.KeepStale)
 	o.variant.fields = p.Vary
 	if len(p.Vary) > 0 {
-		o.variant.values = rules.VaryValues(p.Vary, x.ask.header)
+		o.variant.values = rules.VaryValues(p.Vary, x.ask.Header())
 		o.variant.family = familyOf(x.key)
 		switch {
 		case o.variant.family != "":
