@@ -52,6 +52,9 @@ type Config struct {
 	// ASCII without quotes, backslashes and parentheses. "": it is not named.
 	Instance string
 
+	// ShowKey has Cache-Status say the key as well (RFC 9211, 2.7): the path and the query, without what tells variants apart.
+	ShowKey bool
+
 	// Name names the cache within the fleet. "": DefaultName.
 	Name string
 

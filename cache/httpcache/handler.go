@@ -41,6 +41,7 @@ type Handler struct {
 	filling   http.RoundTripper // for fills: what is passed may hold all of its connections for as long as clients like
 	own       []*http.Transport // if Config had none
 	proxy     *httputil.ReverseProxy
+	next      http.Handler // of a Middleware; nil: the origin is reached by transport
 	count     counters
 
 	background sync.WaitGroup  // what runs without a request; it ends with closing

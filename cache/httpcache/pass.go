@@ -14,6 +14,10 @@ type forwardKey struct{}
 // pass hands the request to the origin and the response back, as they are and as they come: bodies, trailers,
 // informational responses and upgrades included.
 func (h *Handler) pass(w http.ResponseWriter, r *http.Request, f forward) {
+	if h.next != nil {
+		h.passOn(w, r, f)
+		return
+	}
 	noSniffing(w.Header())
 	h.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), forwardKey{}, f)))
 }

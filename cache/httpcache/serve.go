@@ -118,19 +118,20 @@ func (h *Handler) setHeader(header http.Header, l *lookup, now time.Time) {
 		if age >= time.Second {
 			header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
 		}
-		h.addStatus(header, params, l.trace.Peer)
+		h.addStatus(header, params+l.shownKey(), l.trace.Peer)
 	default:
 		if l.trace.Peer == "" {
 			h.count.hits.Add(1)
 		} else {
 			h.count.peerHits.Add(1)
 		}
-		h.show(header, o, age, l.trace.Peer)
+		h.show(header, l, age)
 	}
 }
 
 // show adds to the header of a hit what the cache says of it.
-func (h *Handler) show(header http.Header, o *object, age time.Duration, peer string) {
+func (h *Handler) show(header http.Header, l *lookup, age time.Duration) {
+	o, peer := l.o, l.trace.Peer
 	seconds, ttl := int64(age/time.Second), int64((o.policy.lifetime-age)/time.Second)
 	var s *showing
 	if peer == "" && o.shown != nil {
@@ -139,7 +140,7 @@ func (h *Handler) show(header http.Header, o *object, age time.Duration, peer st
 	if s == nil || s.age != seconds || s.ttl != ttl || s.size != o.body.size {
 		s = &showing{age: seconds, ttl: ttl, size: o.body.size}
 		s.fields.age = []string{strconv.FormatInt(seconds, 10)}
-		s.fields.status = h.withStatus(o.header["Cache-Status"], "hit; ttl="+strconv.FormatInt(ttl, 10), peer)
+		s.fields.status = h.withStatus(o.header["Cache-Status"], "hit; ttl="+strconv.FormatInt(ttl, 10)+l.shownKey(), peer)
 		s.fields.length = []string{strconv.FormatInt(max(o.body.size, 0), 10)}
 		if peer == "" && o.shown != nil {
 			o.shown.now.Store(s)
@@ -255,7 +256,7 @@ func (h *Handler) serveClaim(w http.ResponseWriter, l *lookup) error {
 		header[name] = values
 	}
 	noSniffing(header)
-	h.addStatus(header, "fwd="+l.why+"; fwd-status="+strconv.Itoa(head.status)+"; detail="+mark.why, l.trace.Peer)
+	h.addStatus(header, "fwd="+l.why+"; fwd-status="+strconv.Itoa(head.status)+"; detail="+mark.why+l.shownKey(), l.trace.Peer)
 	if head.body.size >= 0 && bodyAllowed(head.status) && l.r.Method != http.MethodHead {
 		header["Content-Length"] = []string{strconv.FormatInt(head.body.size, 10)}
 	}

@@ -7,6 +7,7 @@ replace github.com/seed-0f2aaebe/fleetcache => ../../
 require (
 	github.com/seed-0f2aaebe/fleetcache v0.0.0
 	go.uber.org/goleak v1.3.0
+	go.yaml.in/yaml/v4 v4.0.0
 )
 
 require (
