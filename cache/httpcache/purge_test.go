@@ -15,8 +15,8 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
-// versions is an origin that tells the version that it has, with an ETag and lines.
-func versions(version *atomic.Int64, lines ...string) *fakeOrigin {
+// numbered is an origin that tells the version that it has, with an ETag and lines.
+func numbered(version *atomic.Int64, lines ...string) *fakeOrigin {
 	return &fakeOrigin{answer: func(r *http.Request) (*http.Response, error) {
 		v := fmt.Sprint(version.Load())
 		if r.Header.Get("If-None-Match") == `"`+v+`"` {
@@ -44,7 +44,7 @@ func TestPurge(t *testing.T) {
 			t.Run(fmt.Sprint(name, ", soft: ", soft), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var version atomic.Int64
-					o := versions(&version, "Surrogate-Key: a b", "Cache-Tag: c, d", "Vary: X-A")
+					o := numbered(&version, "Surrogate-Key: a b", "Cache-Tag: c, d", "Vary: X-A")
 					_, hs := startFleet(t, 3, Config{Transport: o})
 					all := func(want string) {
 						t.Helper()
@@ -80,7 +80,7 @@ func TestPurge(t *testing.T) {
 func TestSoftPurgeValidates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var version atomic.Int64
-		o := versions(&version)
+		o := numbered(&version)
 		fleet, hs := startFleet(t, 2, Config{Transport: o})
 		owner := hs[ownerOf(fleet, hs[0], "/x")]
 		get(owner, "/x")
@@ -145,7 +145,7 @@ func TestPurgeNamesWhoWasNotReached(t *testing.T) {
 func TestSoftPurgesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var version atomic.Int64
-		h := start(t, Config{Transport: versions(&version)})
+		h := start(t, Config{Transport: numbered(&version)})
 		get(h, "/x")
 		time.Sleep(time.Second)
 		for i := range 2*maxPurges + 1 {
