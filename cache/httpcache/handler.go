@@ -181,7 +181,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 		switch j := l.judge(time.Now()); {
 		case j == serveAndRenew:
 			h.renew(l)
-			l.stale = true
+			l.stale = !l.o.isFresh(time.Now())
 			fallthrough
 		case j == serve:
 			err := h.serve(w, l)
