@@ -136,6 +136,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.pass(w, r, f)
 		return
 	}
+	l.w = w
 	if err := h.answer(w, l); err != nil {
 		h.fail(w, l, err)
 	}
