@@ -31,6 +31,7 @@ type flow struct {
 	block int64         // the size of a block
 	hint  int64         // how many bytes there will be, about; 0: not known
 	keep  time.Duration // for how long its chunks are kept
+	kept  int64         // what it has in memory when it has ended; flows.mu guards it
 	head  *object       // what is told of the response to the one who may have it; nil if all may
 
 	// mu guards what follows. It is a leaf.
@@ -234,6 +235,16 @@ func (f *flow) ended() (err error, n int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.err, f.end
+}
+
+// inMemory is how many bytes the flow takes.
+func (f *flow) inMemory() (n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, b := range f.blocks {
+		n += int64(cap(b))
+	}
+	return n
 }
 
 // whole returns all bytes of a flow that has ended well, and of which nothing was dropped.
