@@ -80,6 +80,24 @@ func (r *run) open(ctx context.Context, i int) (*conn, error) {
 	}
 }
 
+// fill has each process hold all of the site, whatever is measured first: what a Go program has in memory decides how often it collects garbage.
+func (s *server) fill(ctx context.Context) error {
+	for _, addr := range s.addrs {
+		for _, size := range sizes {
+			for i := range pathCount {
+				c, err := dial(ctx, addr, path(size, i), size)
+				if err != nil {
+					return err
+				}
+				if err := errors.Join(c.SetDeadline(time.Now().Add(callTimeout)), c.ask(), c.Close()); err != nil {
+					return fmt.Errorf("%s: %w", path(size, i), err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 func (r *run) close() error {
 	var errs []error
 	for _, c := range r.conns {

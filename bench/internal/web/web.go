@@ -117,6 +117,9 @@ func openAll(ctx context.Context, o Options, temp string, origin *origin) (serve
 		}
 		s.kind = k
 		servers = append(servers, s)
+		if err := s.fill(ctx); err != nil {
+			return servers, nil, fmt.Errorf("%s: %w", k.name, err)
+		}
 	}
 	return servers, skipped, nil
 }
