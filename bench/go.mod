@@ -2,7 +2,12 @@ module github.com/seed-0f2aaebe/fleetcache/bench
 
 go 1.26.0
 
-replace github.com/seed-0f2aaebe/fleetcache => ../
+replace (
+	github.com/seed-0f2aaebe/fleetcache => ../
+	github.com/seed-0f2aaebe/fleetcache/example/webcache => ../example/webcache
+)
+
+tool github.com/seed-0f2aaebe/fleetcache/example/webcache
 
 require (
 	github.com/bradfitz/gomemcache v0.0.0-20260422231931-4d751bb6e37c
@@ -19,7 +24,9 @@ require (
 require (
 	github.com/dunglas/httpsfv v1.1.2 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
+	github.com/seed-0f2aaebe/fleetcache/example/webcache v0.0.0-00010101000000-000000000000 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect

@@ -19,6 +19,7 @@ type call[V any] struct {
 	run      *singleflight.Run
 	watched  bool // run knows of answers
 	sent     memory.Instant
+	asked    memory.Instant // when the walk began: a mirror's term is counted from there, so that it needs no clock but this one's
 	number   uint64         // of keys that were fetched before it, about
 	until    memory.Instant // when the walk's time is up
 	flights  []*flight[V]   // by index in the request; nil: settled
@@ -40,8 +41,7 @@ func (c *Cache[K, V]) send(now memory.Instant, w *walk[V], flights []*flight[V],
 		req.Keys = append(req.Keys, f.Key)
 	}
 	number := c.count.fetches.Add(uint64(len(flights)))
-	// A mirror's term is counted from here, so that it needs no clock but this one's.
-	a := call[V]{peer: p, run: flights[0].Run(), sent: now, number: number, until: w.until, flights: flights}
+	a := call[V]{peer: p, run: flights[0].Run(), sent: now, asked: w.h.asked, number: number, until: w.until, flights: flights}
 	timeout := Forever
 	if w.until != memory.Never {
 		timeout = max(time.Duration(w.until-a.sent), 1)
@@ -78,7 +78,7 @@ func (c *Cache[K, V]) take(ctx context.Context, a *call[V]) error {
 			a.late++
 			continue
 		}
-		it, err := c.fromAnswer(f, a.peer.Addr(), &answer, a.sent)
+		it, err := c.fromAnswer(f, a.peer.Addr(), &answer, a.asked)
 		c.store.Settle(f, it, err)
 		a.flights[i] = nil // only now: if a Codec calls Goexit, somebody else settles it
 	}

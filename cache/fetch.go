@@ -35,6 +35,7 @@ type walk[V any] struct {
 
 // newWalk returns a walk that begins now.
 func (c *Cache[K, V]) newWalk(now memory.Instant, flights []*flight[V], h how) walk[V] {
+	h.asked = now
 	return walk[V]{flights: flights, h: h, until: after(now, c.fetchLimit())}
 }
 

@@ -132,7 +132,7 @@ func (c *Cache[K, V]) newItem(key string, e Entry[V], err error, begun memory.In
 		if c.cfg.Negative > 0 && !h.uncached {
 			it.Fresh = after(now, c.jittered(c.cfg.Negative))
 			it.Until = it.Fresh
-			it.Lease = c.lease(now, h)
+			it.Lease = c.lease(begun, h)
 			it.Took = took(now, begun, c.cfg.Stale, h)
 		}
 		return it, nil
@@ -145,7 +145,7 @@ func (c *Cache[K, V]) newItem(key string, e Entry[V], err error, begun memory.In
 	if ttl, stale := c.freshness(e); ttl > 0 && (!h.uncached || mutant.On(mutant.CachesLastResort)) {
 		it.Fresh = after(now, ttl)
 		it.Until = after(it.Fresh, max(stale, 0))
-		it.Lease = c.lease(now, h)
+		it.Lease = c.lease(begun, h)
 		it.Took = took(now, begun, stale, h)
 	}
 	return it, nil
@@ -161,20 +161,21 @@ func took(now, begun memory.Instant, stale time.Duration, h how) memory.Took {
 	return memory.TookFor(time.Duration(now - begun))
 }
 
-// lease returns until when an item may be served without asking those who come before this instance in the key's
+// lease returns until when an item may be served that was true then, without asking those who come before this instance in the key's
 // order: for ever, unless this instance has just taken over from them. Then they may be back, or
 // be there for others all the time, and know better.
-func (c *Cache[K, V]) lease(now memory.Instant, h how) memory.Instant {
+func (c *Cache[K, V]) lease(then memory.Instant, h how) memory.Instant {
 	if h.takeover {
-		return after(now, max(c.cfg.MirrorTTL, 0))
+		return after(then, max(c.cfg.MirrorTTL, 0))
 	}
 	return memory.Never
 }
 
-// renew renews the lease of what was taken over, now that those who come before were asked once more.
+// renew renews the lease of what was taken over, from when those who come before were asked once more: had they been asked a moment later, they might
+// have answered. That others ask in vain renews nothing, since this instance may reach them.
 func (c *Cache[K, V]) renew(key string, h how) {
 	if h.takeover {
-		c.store.Renew(key, c.lease(c.store.Now(), h))
+		c.store.Renew(key, c.lease(h.asked, h))
 	}
 }
 

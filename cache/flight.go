@@ -12,10 +12,11 @@ import (
 
 // how says what is special about a look-up.
 type how struct {
-	reload   bool // load even what memory has
-	uncached bool // a last resort: this instance is not one that keeps the key
-	behind   bool // a refresh that nobody waits for
-	takeover bool // the keys are owned by an instance that does not answer
+	reload   bool           // load even what memory has
+	uncached bool           // a last resort: this instance is not one that keeps the key
+	behind   bool           // a refresh that nobody waits for
+	takeover bool           // the keys are owned by an instance that does not answer
+	asked    memory.Instant // when the walk began that asks others
 }
 
 // kindFor returns the kind of flight that gets a key from its owner, nil being this instance.

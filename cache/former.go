@@ -81,7 +81,7 @@ func (c *Cache[K, V]) peekAt(ctx context.Context, p Peer, flights []*flight[V], 
 		if it == nil {
 			return false
 		}
-		it.Lease = c.lease(c.store.Now(), h)
+		it.Lease = c.lease(sent, h)
 		got(len(a.Value))
 		c.settle(f, it, nil, h)
 		return true

@@ -23,8 +23,9 @@ func (c *Cache[K, V]) late(a *call[V], ans *Answer) bool {
 	return left > 0 && c.store.Now() >= expires
 }
 
-// fromAnswer makes f's item of a peer's answer to a request that was sent then.
-func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, sent memory.Instant) (*item[V], error) {
+// fromAnswer makes f's item of a peer's answer in a walk that began then: had the owner been asked a moment later, it might have answered, and knows better
+// than who took over.
+func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, asked memory.Instant) (*item[V], error) {
 	it := f.Item()
 	it.Mirror, it.Peer, it.Loaded, it.Size = true, peer, a.Loaded, a.Size
 	if !mutant.On(mutant.UntaggedMirrors) {
@@ -45,10 +46,10 @@ func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, sent memo
 		c.count.fetchHits.Add(1)
 	}
 	if mutant.On(mutant.LeaseFromReceipt) {
-		sent = c.store.Now()
+		asked = c.store.Now()
 	}
 	if a.TTL > 0 && c.cfg.MirrorTTL > 0 {
-		it.Fresh = after(sent, min(a.TTL, c.cfg.MirrorTTL))
+		it.Fresh = after(asked, min(a.TTL, c.cfg.MirrorTTL))
 		it.Until, it.Lease = it.Fresh, it.Fresh
 	}
 	return it, nil

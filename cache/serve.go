@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
+	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 	"github.com/seed-0f2aaebe/fleetcache/singleflight"
 )
 
@@ -65,13 +66,15 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 	if len(missing) == 0 {
 		return nil
 	}
+	if mutant.On(mutant.Forwards) {
+		return r.forward(ctx, missing, indexes, deliver)
+	}
 	closed, left := false, false
 	h := how{reload: req.Reload, takeover: req.Takeover}
 	queued := func(j int) { deliver(indexes[j], Answer{Status: StatusQueued}) }
 	c.many(ctx, missing, h, queued, func(j int, it *item[V], err error) {
 		switch {
 		case err == nil:
-			c.renew(missing[j], h)
 			deliver(indexes[j], c.answer(missing[j], it, it.Loaded))
 		case errors.Is(err, ErrClosed) && c.closed.Load(): // ours, and not of a cache that the loader asked
 			closed = true
@@ -86,6 +89,22 @@ func (r responder[K, V]) Get(ctx context.Context, req *GetRequest, deliver func(
 		return ErrUnknownCache
 	case left:
 		return ctx.Err()
+	}
+	return nil
+}
+
+// forward is how a mutant answers: it gets keys as if its own callers had asked.
+func (r responder[K, V]) forward(ctx context.Context, keys []string, indexes []int, deliver func(int, Answer)) error {
+	for j, key := range keys {
+		it, err := r.c.one(ctx, r.c.store.Now(), r.c.owner(key), key, how{})
+		switch {
+		case err == nil:
+			deliver(indexes[j], r.c.answer(key, it, it.Loaded))
+		case ctx.Err() != nil:
+			return ctx.Err()
+		default:
+			deliver(indexes[j], failure(err))
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -247,7 +248,8 @@ func upgrader(c *http.Client) *http.Client {
 	t.Protocols.SetHTTP1(true)
 	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	if t.TLSClientConfig != nil {
-		t.TLSClientConfig.NextProtos = []string{"http/1.1"} // of a copy
+		// Of a copy. What else there is tells the server who we are.
+		t.TLSClientConfig.NextProtos = append(slices.DeleteFunc(slices.Clone(t.TLSClientConfig.NextProtos), isHTTP), "http/1.1")
 	}
 	t.DisableKeepAlives = false
 	t.MaxConnsPerHost = 0
@@ -255,6 +257,8 @@ func upgrader(c *http.Client) *http.Client {
 	copied.Transport = t
 	return &copied
 }
+
+func isHTTP(proto string) bool { return proto == "h2" || proto == "http/1.1" }
 
 // upgradeTime bounds an attempt to upgrade a connection: two requests.
 func (c *Config) upgradeTime() time.Duration { return c.DialTimeout + 5*time.Second }

@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,7 +36,7 @@ func TestAgeAndExpiry(t *testing.T) {
 		time.Sleep(17*time.Second + 499*time.Millisecond)
 		check("59", `fleetcache; hit; ttl=0; instance="a"`, 1)
 		time.Sleep(time.Millisecond) // its lifetime is over
-		check("12", `fleetcache; fwd=uri-miss; fwd-status=200; stored; instance="a"`, 2)
+		check("12", `fleetcache; fwd=stale; fwd-status=200; stored; instance="a"`, 2)
 	})
 }
 
@@ -44,13 +45,13 @@ func TestAgeAtAnotherInstance(t *testing.T) {
 	tests := []struct {
 		name  string
 		skew  time.Duration // of the origin's clock
-		age   string
-		after [2]string // 20 s later: at the owner, at the other
+		age   string        // on arrival: a response that was stored for the request has no Age below a second
+		after [2]string     // 20 s later: at the owner, at the other
 	}{
-		{"clocks agree", 0, "0", [2]string{"20", "20"}},
+		{"clocks agree", 0, "", [2]string{"20", "20"}},
 		{"origin behind", -30 * time.Second, "30", [2]string{"50", "50"}},
-		{"origin ahead", 10 * time.Second, "0", [2]string{"20", "20"}},
-		{"origin far ahead", time.Hour, "0", [2]string{"20", "20"}},
+		{"origin ahead", 10 * time.Second, "", [2]string{"20", "20"}},
+		{"origin far ahead", time.Hour, "", [2]string{"20", "20"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -99,33 +100,49 @@ func TestG7ExpiryAtAnotherInstance(t *testing.T) {
 	})
 }
 
+// A URL whose response must not be shared is asked for by everybody himself for a while: nobody waits for another one. Then it is
+// looked whether that is still so.
 func TestMarksEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status, cc := 200, "private"
 		o := &fakeOrigin{}
-		o.answer = func(*http.Request) (*http.Response, error) { return response(status, "Cache-Control: "+cc), nil }
+		o.answer = func(*http.Request) (*http.Response, error) {
+			time.Sleep(time.Second)
+			return response(status, "Cache-Control: "+cc), nil
+		}
 		h := start(t, Config{Transport: o})
-		check := func(requests int64) {
+		check := func(fills uint64) {
 			t.Helper()
-			get(h, "/x")
-			if n := o.requests.Swap(0); n != requests {
-				t.Errorf("the origin saw %d requests, want %d", n, requests)
+			before := h.Stats().Fills
+			var wg sync.WaitGroup
+			begun := time.Now()
+			for range 3 {
+				wg.Go(func() { get(h, "/x") })
+			}
+			wg.Wait()
+			if n, d := o.requests.Swap(0), time.Since(begun); n != 3 || d > 2*time.Second || fills == 0 && d > time.Second {
+				t.Errorf("the origin saw %d requests in %v, want one for each of 3", n, d)
+			}
+			if n := h.Stats().Fills - before; n != fills {
+				t.Errorf("%d of them were fills, want %d", n, fills)
 			}
 		}
-		check(2) // a probe and the request itself
 		check(1)
-		time.Sleep(markTTL - time.Nanosecond)
+		filled := time.Now().Add(-time.Second)
+		check(0)
+		time.Sleep(time.Until(filled.Add(markTTL - time.Nanosecond)))
+		check(0)
 		check(1)
-		time.Sleep(time.Nanosecond)
-		check(2)
 
 		time.Sleep(markTTL)
 		status = 503
-		check(2)
 		check(1)
 		time.Sleep(markTTLFailed)
 		status, cc = 200, "max-age=60"
-		check(1)
-		check(0)
+		get(h, "/x")
+		get(h, "/x")
+		if n := o.requests.Load(); n != 1 {
+			t.Errorf("the origin saw %d requests of what can be shared again, want 1", n)
+		}
 	})
 }

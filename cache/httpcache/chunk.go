@@ -34,15 +34,14 @@ var (
 // storeChunks stores the chunks of a flow with their owners, as they come, to the end of it.
 func (h *Handler) storeChunks(ctx context.Context, o *object, f *flow) error {
 	for i := int64(0); ; i++ {
-		if i*h.chunk >= h.cfg.MaxObjectBytes {
-			f.window()
-			return errTooLong
-		}
-		switch _, err := f.awaitBlock(ctx, i); {
+		switch b, err := f.awaitBlock(ctx, i); {
 		case err == io.EOF:
 			return nil
 		case err != nil:
 			return err
+		case i*h.chunk+int64(len(b)) > h.cfg.MaxObjectBytes:
+			f.window()
+			return errTooLong
 		}
 		if _, err := h.chunkOf(ctx, "", o, i); err != nil {
 			f.window()
@@ -86,7 +85,7 @@ func (h *Handler) loadChunk(ctx context.Context, key string) (cache.Entry[*objec
 
 // repair gets a chunk that was evicted, or went with its instance, from the origin, if that still has the same.
 func (h *Handler) repair(ctx context.Context, a *ask) (*object, error) {
-	u, ok := h.target(a.of)
+	u, host, ok := h.target(a.of)
 	if !ok || len(a.header) == 0 {
 		return nil, errNoChunk
 	}
@@ -97,7 +96,7 @@ func (h *Handler) repair(ctx context.Context, a *ask) (*object, error) {
 	x := h.newExchange(ctx, a.of, a, nil, done)
 	defer x.done()
 	h.count.fills.Add(1)
-	req := x.request(u)
+	req := x.request(u, host)
 	req.Header["Range"], req.Header["If-Range"] = a.header["Range"], a.header["If-Range"]
 	resp, err := h.filling.RoundTrip(req)
 	if err != nil {
@@ -142,6 +141,9 @@ func (h *Handler) answerDirect(ctx context.Context, key string) (cache.Entry[*ob
 		if err != nil || off < 0 {
 			break
 		}
+		// Whoever asks is told in time that there is nothing yet: he has to tell it from an instance that does not answer.
+		ctx, cancel := context.WithTimeout(ctx, h.cfg.FillTimeout/2)
+		defer cancel()
 		b, err := f.read(ctx, parts[3], off)
 		return unkept(partOf(f, b, err)), nil
 	case parts[0] == "chunk" && len(parts) == 3 && f.head == nil:

@@ -48,16 +48,17 @@ func (codec) Append(dst []byte, o *object) ([]byte, error) {
 }
 
 func (o *object) appendResponse(w *writer) {
-	age := o.age
+	age, since := o.age, o.since
 	if o.body.live {
-		age = o.ageAt(time.Now())
+		now := time.Now()
+		age, since = o.ageAt(now), since+now.Sub(o.arrived)
 	}
 	p := &o.policy
 	w.strings(o.asker, o.variant.family, o.variant.values, o.body.id, o.body.at)
 	w.uvarint(uint64(o.status))
 	w.duration(age)
 	w.duration(o.keep)
-	w.duration(o.since)
+	w.duration(since)
 	w.duration(p.lifetime)
 	w.duration(p.whileRevalidate + 1) // which may be rules.Absent
 	w.duration(p.ifError + 1)
@@ -117,6 +118,9 @@ func (o *object) readResponse(r *reader) {
 	b.chunk = int64(r.uvarint(maxSize))
 	b.first = int64(r.uvarint(maxSize))
 	o.variant.fields, o.keys = r.list(), r.list()
+	if len(o.variant.fields) > 0 {
+		o.variant.count = new(variants) // this instance may own them from now on, and counts those that it fills
+	}
 	o.header = r.header()
 	if o.status < 200 {
 		r.fail()

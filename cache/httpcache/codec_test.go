@@ -9,21 +9,38 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
 
 var testTime = time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
 
-func TestCodec(t *testing.T) {
+// testObjects are objects of every kind.
+func testObjects() []*object {
+	none := policy{whileRevalidate: rules.Absent, ifError: rules.Absent}
+	return []*object{
+		{kind: kindMark, why: rules.WhyPrivate, asker: "me"},
+		{kind: kindMark, why: rules.WhyNoStore, asker: "me", claim: "flow", at: "http://a:80/"},
+		{kind: kindBytes, part: partLast, header: http.Header{"X-Sum": {"42"}}},
+		{kind: kindBytes, part: partMore, keep: time.Hour, header: http.Header{}, body: body{inline: []byte("part")}},
+		{kind: kindResponse, status: 200, header: http.Header{}, policy: none},
+		{kind: kindResponse, status: 200, header: http.Header{}, policy: none, body: body{size: -1, live: true, at: "http://b:80/", id: "b", chunk: 1 << 18}},
+		{
+			kind: kindResponse, asker: "me", status: 404, header: http.Header{"Date": {"x"}, "X-A": {"1", "2", ""}}, age: 90 * time.Minute, keep: 3 * time.Hour, since: time.Second,
+			policy:  policy{lifetime: 2 * time.Hour, whileRevalidate: 0, ifError: time.Minute, noCache: true, mustRevalidate: true, validator: true, immutable: true},
+			variant: variant{family: "family", fields: []string{"Accept", "X-Y"}, values: "Accept=1:a\nX-Y\n"},
+			keys:    []string{"k1", "k2"}, body: body{id: "b", size: 4, inline: []byte("body")},
+		},
+		{kind: kindResponse, status: 206, header: http.Header{}, policy: none, body: body{id: "b", size: 9, partial: true, first: 5, inline: []byte("body")}},
+		{kind: kindResponse, status: 200, header: http.Header{}, age: 1500 * time.Millisecond, policy: policy{lifetime: rules.Forever}, body: body{size: 1 << 20, inline: bytes.Repeat([]byte("x"), 1<<20)}},
+	}
+}
+
+// What crosses to another instance is what it was, and as old.
+func TestCodecRoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		now := time.Now()
-		objects := []*object{
-			{pass: whyPrivate},
-			{status: 200, header: http.Header{}, body: []byte{}, lifetime: time.Minute},
-			{status: 200, header: http.Header{"Date": {"x"}, "X-A": {"1", "2", ""}}, body: []byte("body"), lifetime: 2 * time.Hour, age: 90 * time.Minute},
-			{status: 200, header: http.Header{}, body: bytes.Repeat([]byte("x"), 1<<20), lifetime: maxSeconds * time.Second, age: 1500 * time.Millisecond},
-		}
-		for _, o := range objects {
-			o.arrived = now
+		for _, o := range testObjects() {
+			o.arrived = time.Now()
 			b, err := codec{}.Append([]byte("before"), o)
 			if err != nil || !bytes.HasPrefix(b, []byte("before")) {
 				t.Fatalf("Append: %v", err)
@@ -32,35 +49,75 @@ func TestCodec(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o.pass != "" {
-				got.arrived = o.arrived
-			}
-			if !reflect.DeepEqual(got, o) {
+			if !same(got, o) {
 				t.Errorf("got %+v, want %+v", got, o)
 			}
-			if got.size() <= int64(len(o.body)) {
-				t.Errorf("size %d of a body of %d", got.size(), len(o.body))
+			if got.memory() <= int64(len(o.body.inline)) {
+				t.Errorf("memory %d of a body of %d", got.memory(), len(o.body.inline))
 			}
 		}
 	})
 }
 
+// same compares what crosses: an empty list is as good as none.
+func same(a, b *object) bool {
+	x, y := *a, *b
+	for _, o := range []*object{&x, &y} {
+		o.body.inline, o.remote = append([]byte{}, o.body.inline...), false
+		o.variant.count, o.shown = nil, nil
+		if len(o.header) == 0 {
+			o.header = nil
+		}
+	}
+	return reflect.DeepEqual(x, y)
+}
+
+// What has passed since a stored object arrived is told by what is left of its time: it is not younger where it gets to.
+func TestDecodeTTLAges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := testObjects()[6]
+		o.arrived = time.Now()
+		b, _ := codec{}.Append(nil, o)
+		time.Sleep(time.Hour)
+		got, err := codec{}.DecodeTTL(b, o.left(time.Now()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now().Add(time.Minute)
+		asked := o.arrived.Add(-o.since)
+		if got.ageAt(now) != o.ageAt(now) || got.left(now) != o.left(now) || !got.arrived.Add(-got.since).Equal(asked) {
+			t.Errorf("aged %v with %v left, want %v with %v", got.ageAt(now), got.left(now), o.ageAt(now), o.left(now))
+		}
+		// One on its way is encoded at the moment, and not kept.
+		o.body.live = true
+		b, _ = codec{}.Append(nil, o)
+		if got, err = (codec{}).Decode(b); err != nil || got.ageAt(time.Now()) != o.ageAt(time.Now()) || !got.arrived.Add(-got.since).Equal(asked) {
+			t.Errorf("on its way: aged %v, want %v; asked for at %v, want %v (%v)", got.ageAt(time.Now()), o.ageAt(time.Now()), got.arrived.Add(-got.since), asked, err)
+		}
+	})
+}
+
 func TestDecodeMalformed(t *testing.T) {
-	good, _ := codec{}.Append(nil, &object{status: 200, header: http.Header{"A": {"b"}}, lifetime: time.Minute})
-	for i := range len(good) {
-		if o, err := (codec{}).Decode(good[:i]); err == nil {
-			t.Errorf("%d of %d bytes decode to %+v", i, len(good), o)
+	for _, o := range testObjects() {
+		o.body.inline = nil
+		good, _ := codec{}.Append(nil, o)
+		for i := range len(good) {
+			if o, err := (codec{}).Decode(good[:i]); err == nil {
+				t.Errorf("%d of %d bytes decode to %+v", i, len(good), o)
+			}
 		}
 	}
 	for name, src := range map[string]string{
-		"unknown kind":         "\x02abc",
-		"mark without reason":  "\x00",
-		"status too small":     "\x01\x01\x00\x00\x00",
-		"lower-case name":      "\x01\xc8\x01\x00\x00\x01\x01a\x01b",
-		"line break in a name": "\x01\xc8\x01\x00\x00\x01\x03A\r\n\x01b",
-		"and in a value":       "\x01\xc8\x01\x00\x00\x01\x01A\x03b\r\n",
-		"many lines":           "\x01\xc8\x01\x00\x00\xff\xff\xff\xff\x0f",
-		"long name":            "\x01\xc8\x01\x00\x00\x01\xff\xff\xff\xff\x0fA",
+		"unknown kind":         "\x04abc",
+		"no kind":              "\x00abc",
+		"mark without asker":   "\x02\x01x",
+		"lower-case name":      "\x03\x00\x00\x01\x01a\x01b",
+		"line break in a name": "\x03\x00\x00\x01\x03A\r\n\x01b",
+		"and in a value":       "\x03\x00\x00\x01\x01A\x03b\r\n",
+		"many lines":           "\x03\x00\x00\xff\xff\xff\xff\x0f",
+		"long name":            "\x03\x00\x00\x01\xff\xff\xff\xff\x0fA",
+		"status too small":     "\x01\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x01\x00\x01\x00\x00\x00\x00",
+		"status too large":     "\x01\x00\x00\x00\x00\x00\xe8\x07\x00\x00\x00\x01\x01\x00\x01\x00\x00\x00\x00",
 	} {
 		if o, err := (codec{}).Decode([]byte(src)); err == nil {
 			t.Errorf("%s: decodes to %+v", name, o)
@@ -69,21 +126,21 @@ func TestDecodeMalformed(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, o := range []*object{
-		{pass: whyPrivate},
-		{status: 200, header: http.Header{"Date": {"x"}, "X-A": {"1", "2"}}, body: []byte("body"), lifetime: time.Hour, age: time.Minute},
-	} {
-		b, _ := codec{}.Append(nil, o)
-		f.Add(b)
+	for _, o := range testObjects() {
+		if o.body.size < 1000 {
+			b, _ := codec{}.Append(nil, o)
+			f.Add(b)
+		}
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		o, err := codec{}.Decode(src)
 		if err != nil {
 			return
 		}
-		if age := o.ageAt(time.Now().Add(time.Hour)); age < 0 || age > o.lifetime {
-			t.Errorf("age %v of %v", age, o.lifetime)
+		if age := o.ageAt(o.arrived); age < 0 {
+			t.Errorf("age %v", age)
 		}
+		o.body.live = false // else it is older already
 		b, err := codec{}.Append(nil, o)
 		if err != nil {
 			t.Fatal(err)
@@ -92,44 +149,48 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q decodes, and is encoded as %q: %v", src, b, err)
 		}
-		if !reflect.DeepEqual(again.header, o.header) || !bytes.Equal(again.body, o.body) || again.status != o.status ||
-			again.pass != o.pass || again.lifetime != o.lifetime {
+		if again.arrived = o.arrived; !same(again, o) {
 			t.Errorf("%+v became %+v", o, again)
 		}
 	})
 }
 
-func FuzzCacheControl(f *testing.F) {
-	for _, s := range []string{"max-age=60", `private="a, b", x="\"", s-maxage=5`, ",,a,", "a=", "\"", "max-age=1, MAX-AGE=2", "a = b", "no-store\n=", "x=\"\\"} {
-		f.Add(s, "")
-	}
-	f.Add("public", "max-age=60")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		d, ok := parseCacheControl([]string{a, b})
-		// As one list, it must say the same.
-		joined, okJoined := parseCacheControl([]string{a + "," + b})
-		if ok && (!okJoined || !reflect.DeepEqual(d, joined)) {
-			t.Errorf("%q and %q: %v, together %v %v", a, b, d, joined, okJoined)
+// What a request brings along gets to the instance that asks the origin as it is, and what another instance makes up does no harm.
+func FuzzCarrier(f *testing.F) {
+	f.Add("id", "GET", "than", "from", "of", "Accept", "a", "b", true, false, true, int64(5))
+	f.Add("id", "HEAD", "", "", "", "X-A", "", "\xff", false, true, false, int64(0))
+	f.Add("", "POST", "", "", "", "lower", "\r\n", "", false, false, false, int64(-1))
+	f.Fuzz(func(t *testing.T, id, method, than, from, of, name, v1, v2 string, cached, behind, anew bool, keepFor int64) {
+		a := &ask{id: id, method: method, than: than, from: from, of: of, cached: cached, behind: behind, anew: anew, keepFor: max(time.Duration(keepFor), 0), header: http.Header{}}
+		if validField(name, v1) && validField(name, v2) {
+			a.header[name] = []string{v1, v2}
 		}
-		if !ok {
-			if d != nil {
-				t.Errorf("%q, %q: not ok, and %v", a, b, d)
-			}
-			return
+		carried := carrier{}.Inject(withAsk(t.Context(), a))
+		got := askOf(carrier{}.Extract(t.Context(), carried))
+		if id == "" && got.ID() != a.ID() || got.ID() == "" {
+			t.Errorf("the ID %q became %q", a.ID(), got.ID())
 		}
-		// What a simpler reader would find, we must have found, too.
-		for _, name := range []string{"no-store", "private", "no-cache"} {
-			plain := strings.EqualFold(strings.Trim(a, " \t"), name) || strings.EqualFold(strings.Trim(b, " \t"), name)
-			if plain && !d.has(name) {
-				t.Errorf("%q, %q: %s is missing in %v", a, b, name, d)
-			}
+		if method != http.MethodHead {
+			a.method = http.MethodGet
 		}
-		for name, value := range d {
-			if token, rest := cutToken(name); token == "" || rest != "" || strings.ToLower(name) != name {
-				t.Errorf("%q, %q: a directive called %q", a, b, name)
-			}
-			if sec, ok := parseSeconds(value); ok && (sec < 0 || sec > maxSeconds*time.Second) {
-				t.Errorf("%q is %v", value, sec)
+		want := &ask{id: a.ID(), method: a.method, than: than, from: from, of: of, cached: cached, behind: behind, anew: anew, keepFor: a.keepFor}
+		if len(a.header) > 0 {
+			want.header = a.header
+		}
+		if len(got.header) == 0 {
+			got.header = nil
+		}
+		if want.ID(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%+v became %+v", want, got)
+		}
+		carried["header"] = v1
+		if h := askOf(carrier{}.Extract(t.Context(), carried)).header; h != nil {
+			for name, values := range h {
+				for _, v := range values {
+					if !validField(name, v) {
+						t.Errorf("%q: a field %q: %q", v1, name, v)
+					}
+				}
 			}
 		}
 	})
@@ -146,13 +207,17 @@ func FuzzKey(f *testing.F) {
 		if err != nil {
 			return
 		}
-		key, fwd := h.key(u)
+		key, fwd := h.key(h.sites.any.prefix, u)
 		if fwd != (forward{}) {
 			return
 		}
-		back, ok := h.target(key)
-		if !ok || h.prefix+back.RequestURI() != key || back.Host != "origin.test" || back.Scheme != "http" || back.User != nil {
+		back, _, ok := h.target(key)
+		if !ok || h.sites.any.prefix+back.RequestURI() != key || back.Host != "origin.test" || back.Scheme != "http" || back.User != nil {
 			t.Errorf("target %q, key %q: back to %v, %v", target, key, back, ok)
+		}
+		variant := variantKey(key, strings.Repeat("f", idLen), []string{"Accept"}, "Accept\n")
+		if baseOf(variant) != key || familyOf(variant) != strings.Repeat("f", idLen) || familyOf(key) != "" || place(variant) != place(key) {
+			t.Errorf("key %q: its variant is %q", key, variant)
 		}
 	})
 }

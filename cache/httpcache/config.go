@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,11 +25,23 @@ const (
 	DefaultKeepStale   = time.Hour
 )
 
-// Config describes a Handler. Only Origin is required; every zero field has the default
+// Config describes a Handler. Only Origin is required, or Origins; every zero field has the default
 // that stands beside it.
 type Config struct {
-	// Origin is the URL of the origin: http or https, with a host and nothing behind it. Required.
+	// Origin is the URL of the origin: http or https, with a host and nothing behind it. It is short for Origins with "*".
 	Origin string
+
+	// Origins are the URLs of the origins by the hosts of the requests that they get: names and addresses in any case, with or without a port; "*" is for
+	// all others. Without that, requests for others get 421 (Misdirected Request).
+	Origins map[string]string
+
+	// PreserveHost has the origin see the host that the client has asked for, in lower case and without its scheme's own port; the key has it too. Otherwise the origin
+	// sees its own host, and hosts with the same origin have the same responses. With it, the hosts in Origins have no ports.
+	PreserveHost bool
+
+	// TLS is how https origins are spoken to, with the authorities that they have their certificates from for example. It is not changed, and not for a Transport of your own.
+	// nil: as Go does.
+	TLS *tls.Config
 
 	// Transport sends the requests to the origin. It must not follow redirects, add credentials, or
 	// decompress what it was not asked to (http.Transport.DisableCompression).
@@ -39,10 +52,13 @@ type Config struct {
 	// ASCII without quotes, backslashes and parentheses. "": it is not named.
 	Instance string
 
+	// ShowKey has Cache-Status say the key as well (RFC 9211, 2.7): the path and the query, without what tells variants apart.
+	ShowKey bool
+
 	// Name names the cache within the fleet. "": DefaultName.
 	Name string
 
-	// Peers connects the cache to the other instances, which must have the same Origin.
+	// Peers connects the cache to the other instances, which must have the same origins.
 	// nil: a fleet of one.
 	Peers cache.Peers
 
@@ -95,17 +111,20 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// withDefaults returns c with every zero field set to its default, and the parsed Origin; or an error
+// withDefaults returns c with every zero field set to its default, and the parsed origins; or an error
 // that names every field that is wrong, but for those that cache.New looks at. c is a
 // copy: the caller's is not changed.
-func (c Config) withDefaults() (Config, *url.URL, error) {
+func (c Config) withDefaults() (Config, *sites, error) {
 	var errs []error
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("httpcache: Config."+format, args...))
 	}
-	origin, err := parseOrigin(c.Origin)
+	origins, err := newSites(&c)
 	if err != nil {
-		bad("Origin: %w", err)
+		errs = append(errs, err)
+	}
+	if c.TLS != nil && c.Transport != nil {
+		bad("TLS is given together with Transport: leave one of them out")
 	}
 	if strings.ContainsFunc(c.Instance, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\()`, r) }) {
 		bad(`Instance is %q: use printable ASCII without quotes, backslashes and parentheses`, c.Instance)
@@ -155,7 +174,7 @@ func (c Config) withDefaults() (Config, *url.URL, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return c, origin, errors.Join(errs...)
+	return c, origins, errors.Join(errs...)
 }
 
 // DefaultTargets are the targeted fields that count unless a Config says otherwise.
@@ -199,11 +218,12 @@ func parseOrigin(raw string) (*url.URL, error) {
 }
 
 // newTransport returns the Transport for a Config without one.
-func newTransport() *http.Transport {
+func newTransport(tls *tls.Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		Proxy:                  nil, // the origin is near, and the environment's proxy is for the world
 		DialContext:            dialer.DialContext,
+		TLSClientConfig:        tls.Clone(),
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  time.Minute,
 		IdleConnTimeout:        90 * time.Second,

@@ -3,6 +3,7 @@ package httpcache
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -30,8 +31,10 @@ func TestConfig(t *testing.T) {
 		{"Instance", func(c *Config) { c.Instance = `a"b` }, "Config.Instance"},
 		{"Instance is not ASCII", func(c *Config) { c.Instance = "ä" }, "Config.Instance"},
 		{"MaxBytes", func(c *Config) { c.MaxBytes = 1 }, "Config.MaxBytes is 1: use at least"},
-		{"MaxObjectBytes", func(c *Config) { c.MaxBytes, c.MaxObjectBytes = 1<<20, 1<<20 }, "Config.MaxObjectBytes is 1048576: use 1 to 174762"},
+		{"MaxObjectBytes", func(c *Config) { c.MaxBytes, c.MaxObjectBytes = 1<<20, 1<<20+1 }, "Config.MaxObjectBytes is 1048577: use 1 to 1048576"},
 		{"negative MaxObjectBytes", func(c *Config) { c.MaxObjectBytes = -1 }, "Config.MaxObjectBytes"},
+		{"MaxVariants", func(c *Config) { c.MaxVariants = -1 }, "Config.MaxVariants is -1: use a positive number, or 0 for the default of 64"},
+		{"Targets", func(c *Config) { c.Targets = []string{"cdn cache"} }, `Config.Targets has "cdn cache"`},
 		{"FillTimeout", func(c *Config) { c.FillTimeout = -1 }, "Config.FillTimeout"},
 		{"MaxFills", func(c *Config) { c.MaxFills = -1 }, "Config.MaxFills"},
 		{"two", func(c *Config) { c.MaxFills, c.FillTimeout = -1, -time.Second }, "Config.FillTimeout is -1s: use a positive duration, or 0 for the default of 30s\nhttpcache: Config.MaxFills"},
@@ -62,8 +65,8 @@ func TestOriginIsNormalised(t *testing.T) {
 		"http://[::1]":           "http://[::1]",
 		"http://[::1]:8080":      "http://[::1]:8080",
 	} {
-		if h := start(t, Config{Origin: raw}); h.prefix != want {
-			t.Errorf("%s: %s, want %s", raw, h.prefix, want)
+		if h := start(t, Config{Origin: raw}); h.sites.any.prefix != "r"+want {
+			t.Errorf("%s: %s, want %s", raw, h.sites.any.prefix, want)
 		}
 	}
 }
@@ -71,12 +74,18 @@ func TestOriginIsNormalised(t *testing.T) {
 // What MaxObjectBytes allows by default, the cache has room for.
 func TestLargestObjectIsKept(t *testing.T) {
 	for _, maxBytes := range []int64{cache.MinMaxBytes, 1 << 20, 16 << 20} {
-		o := origin(200, "Cache-Control: max-age=60", "", strings.Repeat("x", int(maxBytes/maxObjectShare-2000)))
-		_, hs := startFleet(t, 1, Config{Transport: o, MaxBytes: maxBytes})
-		get(hs[0], "/x")
-		get(hs[0], "/x")
-		if n := o.requests.Load(); n != 1 {
-			t.Errorf("MaxBytes %d: the origin saw %d requests, want 1", maxBytes, n)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			o := origin(200, "Cache-Control: max-age=60", "", strings.Repeat("x", int(maxBytes/4)))
+			_, hs := startFleet(t, 1, Config{Transport: o, MaxBytes: maxBytes})
+			for range 3 {
+				if w := get(hs[0], "/x"); w.Body.Len() != int(maxBytes/4) {
+					t.Errorf("MaxBytes %d: got %d bytes of %d", maxBytes, w.Body.Len(), maxBytes/4)
+				}
+				synctest.Wait()
+			}
+			if n := o.requests.Load(); n != 1 {
+				t.Errorf("MaxBytes %d: the origin saw %d requests, want 1", maxBytes, n)
+			}
+		})
 	}
 }

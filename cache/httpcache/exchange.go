@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
@@ -20,7 +21,9 @@ type exchange struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends it when nothing comes for FillTimeout
-	done   func()      // gives the turn back
+	alone  bool        // its response is for one request alone, which may wait for it as it likes
+	back   func()      // gives the turn back, once
+	done   func()      // ends it
 	all    bool        // all of it is asked for, whatever the request wants
 
 	sent, arrived time.Time
@@ -32,7 +35,7 @@ var errOriginSilent = fmt.Errorf("httpcache: the origin sent nothing for longer 
 // newExchange begins an exchange. It is not ended by those who wait for it, be they clients or other instances: the origin has been asked, and what it
 // says is kept for the next one. It ends when nothing comes for FillTimeout, or with Close.
 func (h *Handler) newExchange(ctx context.Context, key string, a *ask, stored *object, done func()) *exchange {
-	x := &exchange{h: h, key: key, ask: a, stored: stored, done: done}
+	x := &exchange{h: h, key: key, ask: a, stored: stored, back: sync.OnceFunc(done)}
 	x.ctx, x.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(h.closing, func() { x.cancel(context.Canceled) })
 	x.timer = time.AfterFunc(h.cfg.FillTimeout, func() { x.cancel(errOriginSilent) })
@@ -40,18 +43,18 @@ func (h *Handler) newExchange(ctx context.Context, key string, a *ask, stored *o
 		x.timer.Stop()
 		stop()
 		x.cancel(context.Canceled)
-		done()
+		x.back()
 	}
 	return x
 }
 
 // send asks the origin and waits for the header of its response.
 func (x *exchange) send() error {
-	u, ok := x.h.target(baseOf(x.key))
+	u, host, ok := x.h.target(baseOf(x.key))
 	if !ok {
 		return errOtherOrigin
 	}
-	req := x.request(u)
+	req := x.request(u, host)
 	x.sent = time.Now()
 	resp, err := x.h.filling.RoundTrip(req)
 	if err != nil {
@@ -66,8 +69,9 @@ func (x *exchange) send() error {
 	return nil
 }
 
-// request is what the origin is asked. Nothing of the address comes from the client but the path and the query.
-func (x *exchange) request(u *url.URL) *http.Request {
+// request is what the origin is asked. Nothing of the address comes from the client but the path and the query, and the host
+// with PreserveHost.
+func (x *exchange) request(u *url.URL, host string) *http.Request {
 	header := make(http.Header, len(x.ask.Header())+4)
 	for name, values := range x.ask.Header() {
 		header[name] = values
@@ -107,7 +111,7 @@ func (x *exchange) request(u *url.URL) *http.Request {
 		}
 	}
 	return (&http.Request{
-		Method: method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Method: method, URL: u, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}).WithContext(x.ctx)
 }
 
@@ -141,7 +145,9 @@ func (x *exchange) copyBody(f *flow) error {
 		if err != nil {
 			return err
 		}
-		x.timer.Reset(x.h.cfg.FillTimeout)
+		if !x.alone {
+			x.timer.Reset(x.h.cfg.FillTimeout)
+		}
 		n, err := x.resp.Body.Read(room)
 		if total += int64(n); length >= 0 && total > length {
 			return fmt.Errorf("it is longer than its Content-Length of %d", length)

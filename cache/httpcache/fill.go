@@ -23,7 +23,7 @@ const (
 	wholeWithin = 2 * time.Millisecond
 )
 
-var errOtherOrigin = errors.New("httpcache: another instance asks for a URL of another origin: give all the same Config.Origin")
+var errOtherOrigin = errors.New("httpcache: another instance asks for a URL of another origin: give all the same Config.Origins")
 
 // load is the cache's loader.
 func (h *Handler) load(ctx context.Context, key string) (cache.Entry[*object], error) {

@@ -16,6 +16,7 @@ type lookup struct {
 	context.Context
 	h    *Handler
 	r    *http.Request
+	path string // with the prefix of its route
 	key  string // of what is looked at; the URL's own at first
 	wish rules.Request
 	ask  ask

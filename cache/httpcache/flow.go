@@ -40,7 +40,8 @@ type flow struct {
 	end      int64    // bytes that have arrived
 	err      error    // why it ended: io.EOF if all is there
 	trailer  http.Header
-	told     bool                 // a reader was told of the end
+	here     int                  // readers who say so themselves when they leave
+	over     chan struct{}        // closed when a reader was told of the end, or the last one who is here has left
 	windowed bool                 // what all readers have read is dropped: nothing of it is stored
 	held     bool                 // what is not handed over is kept; the origin waits for that
 	readers  map[string]*flowRead // of those who read what is windowed
@@ -48,12 +49,15 @@ type flow struct {
 }
 
 type flowRead struct {
-	at   int64
-	seen time.Time
+	at      int64
+	seen    time.Time
+	waiting int // calls of read that are under way
 }
 
+func (r *flowRead) isGone() bool { return r.waiting == 0 && time.Since(r.seen) > readerPatience }
+
 func newFlow(block, hint int64) *flow {
-	return &flow{id: newID(), block: block, hint: hint, readers: make(map[string]*flowRead), changed: make(chan struct{})}
+	return &flow{id: newID(), block: block, hint: hint, readers: make(map[string]*flowRead), changed: make(chan struct{}), over: make(chan struct{})}
 }
 
 // tellLocked wakes everyone who waits for a change. mu must be held.
@@ -67,20 +71,20 @@ func (f *flow) tellLocked() {
 func (f *flow) read(ctx context.Context, reader string, off int64) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	r := f.readerLocked(reader)
+	r.waiting++
+	defer func() { r.waiting, r.seen = r.waiting-1, time.Now() }()
+	f.movedLocked(r, off)
 	for {
-		f.seenLocked(reader, off)
 		n := off/f.block - f.first
 		switch {
+		case off >= f.end && f.err != nil: // even if the last block has been handed over
+			f.overLocked()
+			return nil, f.err
 		case n < 0:
 			return nil, errHandedOver
 		case off < f.end:
 			return f.blocks[n][off%f.block:], nil
-		case f.err != nil:
-			if !f.told {
-				f.told = true
-				f.tellLocked()
-			}
-			return nil, f.err
 		}
 		changed := f.changed
 		f.mu.Unlock()
@@ -94,20 +98,41 @@ func (f *flow) read(ctx context.Context, reader string, off int64) ([]byte, erro
 	}
 }
 
-// wasTold reports whether a reader was told of the end, and returns a channel that is closed when anything changes.
-func (f *flow) wasTold() (told bool, changed <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.told, f.changed
+// overLocked says that the flow need not be kept for a reader. mu must be held.
+func (f *flow) overLocked() {
+	select {
+	case <-f.over:
+	default:
+		close(f.over)
+	}
 }
 
-// seenLocked notes where a reader is. mu must be held.
-func (f *flow) seenLocked(reader string, off int64) {
-	r := f.readers[reader]
+// attend has the flow be kept until leave is called, once, and no longer, however slowly it is read.
+func (f *flow) attend() (leave func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.here++
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.here--; f.here == 0 {
+			f.overLocked()
+		}
+	}
+}
+
+// readerLocked returns what is known of a reader. mu must be held.
+func (f *flow) readerLocked(name string) *flowRead {
+	r := f.readers[name]
 	if r == nil {
 		r = new(flowRead)
-		f.readers[reader] = r
+		f.readers[name] = r
 	}
+	return r
+}
+
+// movedLocked notes where a reader is. mu must be held.
+func (f *flow) movedLocked(r *flowRead, off int64) {
 	moved := off > r.at
 	r.at, r.seen = off, time.Now()
 	if moved && f.windowed {
@@ -119,7 +144,7 @@ func (f *flow) seenLocked(reader string, off int64) {
 func (f *flow) dropReadLocked() {
 	least := f.end
 	for name, r := range f.readers {
-		if time.Since(r.seen) > readerPatience {
+		if r.isGone() && f.here == 0 {
 			delete(f.readers, name)
 			continue
 		}
@@ -233,7 +258,7 @@ func (f *flow) room(ctx context.Context) ([]byte, error) {
 	for (f.windowed || f.held) && int64(len(f.blocks)) >= windowBlocks && f.end == (f.first+int64(len(f.blocks)))*f.block {
 		if f.windowed {
 			f.dropReadLocked()
-			if len(f.readers) == 0 && time.Since(begun) > readerPatience {
+			if len(f.readers) == 0 && f.here == 0 && time.Since(begun) > readerPatience {
 				return nil, errNoReaders
 			}
 		}
@@ -280,14 +305,14 @@ func (f *flow) finish(err error, trailer http.Header) {
 	f.tellLocked()
 }
 
-// busy reports whether somebody reads the flow, or may be about to.
-func (f *flow) busy() bool {
+// hasReader reports whether somebody reads the flow, or may be about to.
+func (f *flow) hasReader() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range f.readers {
-		if time.Since(r.seen) <= readerPatience && r.at < f.end {
+		if !r.isGone() {
 			return true
 		}
 	}
-	return false
+	return f.here > 0
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -20,8 +19,7 @@ import (
 // its methods may be called concurrently.
 type Handler struct {
 	cfg       Config
-	origin    *url.URL
-	prefix    string // of every response's key: the origin's scheme and host
+	sites     *sites
 	via       string
 	loop      string // what CDN-Loop has of this cache (RFC 8586)
 	status    string // what every member of Cache-Status that is ours ends with
@@ -43,6 +41,7 @@ type Handler struct {
 	filling   http.RoundTripper // for fills: what is passed may hold all of its connections for as long as clients like
 	own       []*http.Transport // if Config had none
 	proxy     *httputil.ReverseProxy
+	next      http.Handler // of a Middleware; nil: the origin is reached by transport
 	count     counters
 
 	background sync.WaitGroup  // what runs without a request; it ends with closing
@@ -56,12 +55,12 @@ const chunkBytes = 256 << 10
 // New returns a Handler, or an error that names each field of the Config that is wrong. With Peers, it answers other
 // instances from then on. Close it when it is no longer used.
 func New(config Config) (*Handler, error) {
-	cfg, origin, err := config.withDefaults()
+	cfg, sites, err := config.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	h := &Handler{
-		cfg: cfg, origin: origin, prefix: string(keyResponse) + origin.Scheme + "://" + origin.Host, transport: cfg.Transport,
+		cfg: cfg, sites: sites, transport: cfg.Transport,
 		via: "1.1 fleetcache", loop: "fleetcache-" + cfg.Name,
 		rules:     rules.Options{StoreSetCookie: cfg.StoreSetCookie, Targets: cfg.Targets, Heuristic: !cfg.NoHeuristics},
 		chunk:     min(chunkBytes, cfg.MaxBytes/chunkShare, cfg.MaxObjectBytes),
@@ -75,7 +74,7 @@ func New(config Config) (*Handler, error) {
 	}
 	h.filling = h.transport
 	if h.transport == nil {
-		h.own = []*http.Transport{newTransport(), newTransport()}
+		h.own = []*http.Transport{newTransport(cfg.TLS), newTransport(cfg.TLS)}
 		h.transport, h.filling = h.own[0], h.own[1]
 	}
 	h.proxy = h.newProxy()
@@ -126,7 +125,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, http.StatusLoopDetected, "the request has been here before")
 		return
 	}
-	l, f := h.newLookup(r)
+	to, code := h.sites.of(r.Host, r.TLS != nil)
+	if code != 0 {
+		h.refuse(w, code, "there is no origin for the host of the request")
+		return
+	}
+	l, f := h.newLookup(r, to.prefix)
 	if f != (forward{}) {
 		h.count.bypassed.Add(1)
 		h.pass(w, r, f)
@@ -173,7 +177,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 		if l.trace.Loaded {
 			h.noteEvidence(l, false)
 		}
-		h.searches.learn(l.r.URL.Path, l.o.header)
+		h.searches.learn(l.path, l.o.header)
 		switch j := l.judge(time.Now()); {
 		case j == serveAndRenew:
 			h.renew(l)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
 // Whoever says who he is, by a Cookie or Authorization, may be about to get what is for him alone. If he waits for another one's fill, he
@@ -57,7 +59,8 @@ func (h *Handler) watch(ctx context.Context, l *lookup) (context.Context, func()
 	patience := min(max(time.Duration(h.latency.Load())/patienceShare, minPatience), maxPatience)
 	key, id := l.key, l.ask.ID()
 	timer := time.AfterFunc(patience, func() {
-		if who := h.askerOf(ctx, key); who != "" && who != id {
+		// l.trace belongs to the call that waits.
+		if who := h.askerOf(cache.WithTrace(ctx, new(cache.Trace)), key); who != "" && who != id {
 			cancel(errImpatient)
 		}
 	})

@@ -18,18 +18,18 @@ func (h *Handler) invalidate(resp *http.Response) {
 	if safe(resp.Request.Method) || resp.StatusCode < 200 || resp.StatusCode >= 400 {
 		return
 	}
-	target := resp.Request.URL
+	target, prefix := asked(resp.Request)
 	urls := []*url.URL{target}
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		for _, line := range resp.Header[name] {
-			if u, err := target.Parse(line); err == nil && u.Scheme == target.Scheme && u.Host == target.Host {
+			if u, err := target.Parse(line); err == nil && h.sites.same(u, target) {
 				urls = append(urls, u)
 			}
 		}
 	}
 	var keys []string
 	for _, u := range urls {
-		if key, f := h.key(u); f == (forward{}) && !slices.Contains(keys, key) { // others cannot be stored
+		if key, f := h.key(prefix, u); f == (forward{}) && !slices.Contains(keys, key) { // others cannot be stored
 			keys = append(keys, key)
 		}
 	}

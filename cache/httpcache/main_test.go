@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -91,7 +93,7 @@ func startFleet(t testing.TB, n int, cfg Config) (*peerstest.Fleet, []*Handler) 
 
 // ownerOf returns the index of the fleet's instance that owns the URL's key.
 func ownerOf(fleet *peerstest.Fleet, h *Handler, url string) int {
-	for p := range fleet.Instance(0).Owners(h.prefix + url) {
+	for p := range fleet.Instance(0).Owners(h.sites.any.prefix + url) {
 		if p == nil {
 			return 0
 		}
@@ -104,19 +106,66 @@ func ownerOf(fleet *peerstest.Fleet, h *Handler, url string) int {
 	return -1
 }
 
+// An answer is what a client got.
+type answer struct {
+	*httptest.ResponseRecorder
+	aborted bool          // it was not ended well: the client sees that there is more
+	first   time.Time     // when the first byte came
+	ended   time.Time     // when the answer was over
+	pace    time.Duration // how long the client takes for each piece
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.first.IsZero() {
+		a.first = time.Now()
+	}
+	if a.pace > 0 {
+		time.Sleep(a.pace)
+	}
+	return a.ResponseRecorder.Write(b)
+}
+
+func (a *answer) WriteString(s string) (int, error) { return a.Write([]byte(s)) }
+
+func (a *answer) cacheStatus() string { return strings.Join(a.Header()["Cache-Status"], ", ") }
+
 // do sends a request without sockets. Header fields are lines.
-func do(h http.Handler, method, url string, lines ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, "http://client-side-name"+url, nil)
+func do(h http.Handler, method, url string, lines ...string) *answer {
+	return doContext(context.Background(), h, method, url, lines...)
+}
+
+func doContext(ctx context.Context, h http.Handler, method, url string, lines ...string) *answer {
+	a := &answer{}
+	a.ask(ctx, h, method, url, lines...)
+	return a
+}
+
+// ask sends the request that a is to be the answer to.
+func (a *answer) ask(ctx context.Context, h http.Handler, method, url string, lines ...string) {
+	r := httptest.NewRequestWithContext(ctx, method, "http://client-side-name"+url, nil)
 	for _, l := range lines {
 		name, value, _ := strings.Cut(l, ": ")
 		r.Header.Add(name, value)
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
+	a.ResponseRecorder = httptest.NewRecorder()
+	a.aborted = aborts(func() { h.ServeHTTP(a, r) })
+	a.ended = time.Now()
 }
 
-func get(h http.Handler, url string, lines ...string) *httptest.ResponseRecorder {
+// aborts calls serve, and reports whether it ended with http.ErrAbortHandler.
+func aborts(serve func()) (aborted bool) {
+	defer func() {
+		if v := recover(); v == http.ErrAbortHandler {
+			aborted = true
+		} else if v != nil {
+			panic(v)
+		}
+	}()
+	serve()
+	return false
+}
+
+func get(h http.Handler, url string, lines ...string) *answer {
 	return do(h, http.MethodGet, url, lines...)
 }
 

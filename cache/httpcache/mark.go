@@ -20,10 +20,12 @@ func (x *exchange) mark(why string) (cache.Entry[*object], error) {
 	f.head = &object{kind: kindResponse, status: x.resp.StatusCode, header: endToEnd(x.resp), body: body{id: f.id, size: x.resp.ContentLength, chunk: x.h.chunk, live: true, at: x.h.self}}
 	f.window()
 	x.h.flows.add(f)
-	go func() {
-		x.pump(f)
-		x.h.awaitReaders(f)
-	}()
+	// It may go on for as long as its client likes, as what is passed: it holds no turn, and may be silent.
+	x.back()
+	x.timer.Stop()
+	x.alone = true
+	go x.pump(f)
+	go x.awaitReader(f)
 	return x.h.markOf(x, why, f), nil
 }
 
@@ -65,22 +67,22 @@ func endToEnd(resp *http.Response) http.Header {
 	return h
 }
 
-// awaitReaders keeps a flow that has ended until the one who may read it has done so, or does not come.
-func (h *Handler) awaitReaders(f *flow) {
-	defer h.flows.remove(f.id)
-	for begun := time.Now(); ; {
-		told, changed := f.wasTold()
-		if told || time.Since(begun) >= readerPatience && !f.busy() {
-			return
-		}
-		timer := time.NewTimer(readerPatience)
+// awaitReader keeps a flow until the one who may read it has done so, or does not come, or leaves. Then the origin is not listened to any more.
+func (x *exchange) awaitReader(f *flow) {
+	defer x.h.flows.remove(f.id)
+	defer x.cancel(errNoReaders)
+	tick := time.NewTicker(readerPatience)
+	defer tick.Stop()
+	for {
 		select {
-		case <-changed:
-		case <-timer.C:
-		case <-h.closing.Done():
-			timer.Stop()
+		case <-f.over:
 			return
+		case <-x.h.closing.Done():
+			return
+		case <-tick.C:
+			if !f.hasReader() {
+				return
+			}
 		}
-		timer.Stop()
 	}
 }

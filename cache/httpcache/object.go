@@ -116,6 +116,7 @@ type shown struct{ now atomic.Pointer[showing] }
 
 type showing struct {
 	age    int64 // in seconds
+	ttl    int64 // likewise
 	size   int64 // of the body
 	fields struct{ age, status, length []string }
 }

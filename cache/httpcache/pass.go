@@ -14,6 +14,10 @@ type forwardKey struct{}
 // pass hands the request to the origin and the response back, as they are and as they come: bodies, trailers,
 // informational responses and upgrades included.
 func (h *Handler) pass(w http.ResponseWriter, r *http.Request, f forward) {
+	if h.next != nil {
+		h.passOn(w, r, f)
+		return
+	}
 	noSniffing(w.Header())
 	h.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), forwardKey{}, f)))
 }
@@ -44,11 +48,12 @@ func (h *Handler) newProxy() *httputil.ReverseProxy {
 	}
 }
 
-// rewrite addresses a request to the origin. Nothing of the address comes from the client.
+// rewrite addresses a request to its origin. Nothing of the address comes from the client.
 func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
+	to, _ := h.sites.of(pr.In.Host, pr.In.TLS != nil) // without which it would not be here
 	out := pr.Out
-	out.URL.Scheme, out.URL.Host, out.URL.User = h.origin.Scheme, h.origin.Host, nil
-	out.Host = h.origin.Host
+	out.URL.Scheme, out.URL.Host, out.URL.User = to.origin.Scheme, to.origin.Host, nil
+	out.Host = to.host
 	out.URL.RawQuery = pr.In.URL.RawQuery // ReverseProxy has dropped what it could not parse
 	out.Header["X-Forwarded-For"] = pr.In.Header["X-Forwarded-For"]
 	pr.SetXForwarded() // appends to it

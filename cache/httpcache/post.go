@@ -19,12 +19,13 @@ func (h *Handler) keep(resp *http.Response) {
 	if r.Method != http.MethodPost || resp.StatusCode != http.StatusOK || len(at) != 1 || resp.ContentLength < 0 || resp.ContentLength > h.chunk {
 		return
 	}
-	u, err := r.URL.Parse(at[0])
-	if err != nil || u.Scheme != r.URL.Scheme || u.Host != r.URL.Host {
+	target, prefix := asked(r)
+	u, err := target.Parse(at[0])
+	if err != nil || !h.sites.same(u, target) {
 		return
 	}
-	key, f := h.key(u)
-	if own, _ := h.key(r.URL); f != (forward{}) || key != own {
+	key, f := h.key(prefix, u)
+	if own, _ := h.key(prefix, r.URL); f != (forward{}) || key != own {
 		return
 	}
 	explicit := h.rules

@@ -19,7 +19,8 @@ type Purged struct {
 	Failed       map[string]string // those that could not be reached, and why; they may serve on what they have, for at most MirrorTTL if another one owns it
 }
 
-// Purge removes what all instances have for a URL, in all its variants: a path with its query, or an absolute URL of the origin. If soft is true, it is not removed but
+// Purge removes what all instances have for a URL, in all its variants: an absolute URL as clients have it, or as an origin has it; or a path with its query, at all
+// origins. If soft is true, it is not removed but
 // stale from now on: it is validated before it is served, or served as what is stale may be served.
 // An error is about the URL, or cache.ErrClosed. Purge blocks on ctx, and for at most 10 s.
 func (h *Handler) Purge(ctx context.Context, rawURL string, soft bool) (Purged, error) {
@@ -27,14 +28,14 @@ func (h *Handler) Purge(ctx context.Context, rawURL string, soft bool) (Purged, 
 	if err != nil {
 		return Purged{}, fmt.Errorf("httpcache: the URL to purge does not parse: %w", err)
 	}
-	key, f := h.key(u)
-	if f != (forward{}) {
-		return Purged{}, fmt.Errorf("httpcache: %q cannot be in the cache: use a path that begins with a slash, or an absolute URL", rawURL)
+	keys := h.keysOf(u)
+	if len(keys) == 0 {
+		return Purged{}, fmt.Errorf("httpcache: %q cannot be in the cache: use an absolute URL of clients or of an origin; or, without PreserveHost, a path that begins with a slash", rawURL)
 	}
 	if soft {
-		return h.softPurge(ctx, softURL, key)
+		return h.softPurge(ctx, softURL, keys...)
 	}
-	return h.purged(h.cache.Remove(ctx, key))
+	return h.purged(h.cache.Remove(ctx, keys...))
 }
 
 // PurgeKeys is Purge for all that came with one of keys in its Surrogate-Key or Cache-Tag.

@@ -23,8 +23,8 @@ const (
 	fwdPartial  = "partial"
 )
 
-// newLookup returns the lookup of a request, or the forward of one that the cache has no part in.
-func (h *Handler) newLookup(r *http.Request) (*lookup, forward) {
+// newLookup returns the lookup of a request whose key begins with prefix, or the forward of one that the cache has no part in.
+func (h *Handler) newLookup(r *http.Request, prefix string) (*lookup, forward) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return nil, forward{fwd: fwdMethod}
@@ -35,11 +35,11 @@ func (h *Handler) newLookup(r *http.Request) (*lookup, forward) {
 	case len(r.Header["If-Match"]) > 0 || len(r.Header["If-Unmodified-Since"]) > 0:
 		return nil, forward{fwdBypass, "conditional"} // for the origin alone (RFC 9111, 4.3.2)
 	}
-	key, f := h.key(r.URL)
+	key, f := h.key(prefix, r.URL)
 	if f != (forward{}) {
 		return nil, f
 	}
-	l := &lookup{Context: r.Context(), h: h, r: r, key: key, wish: noWishes, why: fwdURIMiss}
+	l := &lookup{Context: r.Context(), h: h, r: r, path: prefix + r.URL.Path, key: key, wish: noWishes, why: fwdURIMiss}
 	if h.cfg.TrustClient {
 		l.wish = rules.ParseRequest(r.Header)
 	}
@@ -87,13 +87,12 @@ var unkeyed = map[string]bool{
 	"X-Http-Method": true, "X-Method-Override": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "X-Wap-Profile": true, "Front-End-Https": true,
 }
 
-// key returns the key of u, or the forward of a request that cannot have one. After the origin's scheme
-// and host, it is what the origin is sent as the target of the request, byte for byte: so there is nothing about
-// the path and the query that the origin sees and the key does not.
-func (h *Handler) key(u *url.URL) (string, forward) {
+// key returns the key of u, or the forward of a request that cannot have one. After the prefix of its route, it is
+// what the origin is sent as the target of the request, byte for byte: so there is nothing about the path and the query that the origin sees and the key does not.
+func (h *Handler) key(prefix string, u *url.URL) (string, forward) {
 	query := u.RawQuery
 	if query != "" {
-		query = h.searches.canonical(u.Path, query)
+		query = h.searches.canonical(prefix+u.Path, query)
 	}
 	target := u.Path
 	if u.RawPath != "" || u.ForceQuery || !isPlain(u.Path) {
@@ -101,7 +100,7 @@ func (h *Handler) key(u *url.URL) (string, forward) {
 	} else if query != "" {
 		target += "?" + query
 	}
-	key := h.prefix + target
+	key := prefix + target
 	if target[0] != '/' || len(key) > cache.MaxKeyBytes-variantBytes || strings.Contains(target, "\x00") {
 		return "", forward{fwdBypass, "target"}
 	}
@@ -128,17 +127,17 @@ var plain = func() (plain [256]bool) {
 // variantBytes is what the key of a variant has beside its URL's.
 const variantBytes = 64
 
-// target returns the URL that key stands for. It is not ok if key is not one of this origin's: then
-// the instance that asks for it has another one.
-func (h *Handler) target(key string) (_ *url.URL, ok bool) {
-	target, ok := strings.CutPrefix(key, h.prefix)
-	if !ok || target == "" || target[0] != '/' {
-		return nil, false
+// target returns the URL that key stands for, and the host that the origin sees. It is not ok if key is not one of these origins': then
+// the instance that asks for it has others.
+func (h *Handler) target(key string) (_ *url.URL, host string, ok bool) {
+	to, target, ok := h.sites.ofKey(key)
+	if !ok {
+		return nil, "", false
 	}
 	u, err := url.ParseRequestURI(target)
 	if err != nil || u.RequestURI() != target {
-		return nil, false
+		return nil, "", false
 	}
-	u.Scheme, u.Host = h.origin.Scheme, h.origin.Host
-	return u, true
+	u.Scheme, u.Host = to.origin.Scheme, to.origin.Host
+	return u, to.host, true
 }

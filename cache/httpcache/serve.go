@@ -118,28 +118,29 @@ func (h *Handler) setHeader(header http.Header, l *lookup, now time.Time) {
 		if age >= time.Second {
 			header["Age"] = []string{strconv.FormatInt(int64(age/time.Second), 10)}
 		}
-		h.addStatus(header, params, l.trace.Peer)
+		h.addStatus(header, params+l.shownKey(), l.trace.Peer)
 	default:
 		if l.trace.Peer == "" {
 			h.count.hits.Add(1)
 		} else {
 			h.count.peerHits.Add(1)
 		}
-		h.show(header, o, age, l.trace.Peer)
+		h.show(header, l, age)
 	}
 }
 
 // show adds to the header of a hit what the cache says of it.
-func (h *Handler) show(header http.Header, o *object, age time.Duration, peer string) {
-	seconds := int64(age / time.Second)
+func (h *Handler) show(header http.Header, l *lookup, age time.Duration) {
+	o, peer := l.o, l.trace.Peer
+	seconds, ttl := int64(age/time.Second), int64((o.policy.lifetime-age)/time.Second)
 	var s *showing
 	if peer == "" && o.shown != nil {
 		s = o.shown.now.Load()
 	}
-	if s == nil || s.age != seconds || s.size != o.body.size {
-		s = &showing{age: seconds, size: o.body.size}
+	if s == nil || s.age != seconds || s.ttl != ttl || s.size != o.body.size {
+		s = &showing{age: seconds, ttl: ttl, size: o.body.size}
 		s.fields.age = []string{strconv.FormatInt(seconds, 10)}
-		s.fields.status = h.withStatus(o.header["Cache-Status"], "hit; ttl="+strconv.FormatInt(int64(o.policy.lifetime/time.Second)-seconds, 10), peer)
+		s.fields.status = h.withStatus(o.header["Cache-Status"], "hit; ttl="+strconv.FormatInt(ttl, 10)+l.shownKey(), peer)
 		s.fields.length = []string{strconv.FormatInt(max(o.body.size, 0), 10)}
 		if peer == "" && o.shown != nil {
 			o.shown.now.Store(s)
@@ -245,6 +246,9 @@ func (h *Handler) serveClaim(w http.ResponseWriter, l *lookup) error {
 	if err != nil {
 		return err
 	}
+	if f := h.flows.get(mark.claim); f != nil {
+		defer f.attend()()
+	}
 	h.count.passed.Add(1)
 	src := h.newSource("", head, 0, -1)
 	header := w.Header()
@@ -252,7 +256,7 @@ func (h *Handler) serveClaim(w http.ResponseWriter, l *lookup) error {
 		header[name] = values
 	}
 	noSniffing(header)
-	h.addStatus(header, "fwd="+l.why+"; fwd-status="+strconv.Itoa(head.status)+"; detail="+mark.why, l.trace.Peer)
+	h.addStatus(header, "fwd="+l.why+"; fwd-status="+strconv.Itoa(head.status)+"; detail="+mark.why+l.shownKey(), l.trace.Peer)
 	if head.body.size >= 0 && bodyAllowed(head.status) && l.r.Method != http.MethodHead {
 		header["Content-Length"] = []string{strconv.FormatInt(head.body.size, 10)}
 	}

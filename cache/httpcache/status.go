@@ -21,6 +21,15 @@ func (h *Handler) withStatus(old []string, params, peer string) []string {
 	return append(old[:len(old):len(old)], member)
 }
 
+// shownKey is the parameter key of Cache-Status, "" if it is not shown.
+func (l *lookup) shownKey() string {
+	if !l.h.cfg.ShowKey {
+		return ""
+	}
+	_, rest, _ := strings.Cut(baseOf(l.key), "://")
+	return `; key="` + quotable(rest[strings.IndexByte(rest, '/'):]) + `"`
+}
+
 // quotable returns s as it may stand in a quoted string: addresses have nothing that would have
 // to be escaped, unless somebody is up to something.
 func quotable(s string) string {

@@ -60,7 +60,7 @@ func (x *exchange) shared(o *object) (cache.Entry[*object], error) {
 		defer close(ended)
 		x.pump(f)
 	}()
-	if n := x.resp.ContentLength; n >= 0 && n <= x.h.chunk {
+	if x.resp.ContentLength <= x.h.chunk {
 		timer := time.NewTimer(wholeWithin)
 		defer timer.Stop()
 		select {

@@ -35,6 +35,7 @@ const (
 	UntaggedMirrors           // what comes from others has no tags
 	StoresAcrossTags          // a Set stores though an invalidation of its tags overlapped it
 	ReturnsUntold             // one that was forgotten and comes back is not told so
+	Forwards                  // who is asked for what it does not own asks the owner
 	last
 )
 
@@ -51,5 +52,5 @@ func (m Mutant) String() string {
 	return [last]string{"None", "NoGenerationCheck", "JoinsOlderFlights", "NoHold", "JoinsDuringHold", "FencesOwnerOnly", "NoViewOnAcks", "NoHandshake",
 		"CoalescesBeforeIt", "CachesLastResort", "LeaseFromReceipt", "NoJournal", "PeeksDuringHold", "ForgetsNobody", "UnfencedStores",
 		"CopiesDuringHold", "CopyFromReceipt", "RenewsAnyCopy", "PeeksInDoubt", "TakesFromForgotten", "HedgesInDoubt", "StoresHedges",
-		"TellsTakeoverFirst", "JoinsAcrossTags", "NoTagHold", "UntaggedMirrors", "StoresAcrossTags", "ReturnsUntold"}[m]
+		"TellsTakeoverFirst", "JoinsAcrossTags", "NoTagHold", "UntaggedMirrors", "StoresAcrossTags", "ReturnsUntold", "Forwards"}[m]
 }

@@ -102,12 +102,12 @@ func (w *world) observe(n *node, key string) *observation {
 }
 
 // check checks what a Get returned.
-func (w *world) check(o *observation, value string, err error) {
+func (w *world) check(ctx context.Context, o *observation, value string, err error) {
 	if o.n.life.Load() != o.life || !o.listed || !o.n.listed.Load() {
 		return // it is on its way out, or was killed meanwhile: nothing is promised there
 	}
 	if err != nil {
-		if !errors.Is(err, context.DeadlineExceeded) || errors.As(err, new(*cache.RemoteError)) {
+		if ctx.Err() == nil || !errors.Is(err, context.DeadlineExceeded) || errors.As(err, new(*cache.RemoteError)) {
 			w.violation("G5: Get(%q) at %d, which began at %v: %v", o.key, o.n.index, o.begun.Sub(w.begun), err)
 		}
 		return
@@ -119,7 +119,7 @@ func (w *world) check(o *observation, value string, err error) {
 		w.violation("Get(%q) at %d returned %q", o.key, o.n.index, value)
 	case version < o.floor:
 		w.violation("G4: Get(%q) at %d, which began at %v, returned %q; version %d was promised; %+v", o.key, o.n.index, o.begun.Sub(w.begun), value, o.floor, o.trace)
-	case version < o.othersFloor && w.kind.lostHello && o.trace == (cache.Trace{}):
+	case version < o.othersFloor && w.kind.lostHello && o.trace == (cache.Trace{}) && time.Since(o.begun) == 0: // so it was in memory
 		w.violation("G4: Get(%q) at %d, which began at %v, returned %q, though others own it; version %d is older than a MirrorTTL", o.key, o.n.index, o.begun.Sub(w.begun), value, o.othersFloor)
 	}
 	if age := o.begun.Sub(w.origin.endOf(load)); w.ttl > 0 && age > w.ttl+w.stale {
@@ -177,6 +177,22 @@ func (w *world) strangers(caller *node, known []cache.Peer) (strangers []life) {
 		}
 	}
 	return strangers
+}
+
+// A noForwarding is a Carrier that carries nothing. It knows by the context of a request whether somebody else's is behind it: who is asked asks nobody.
+type noForwarding struct{ w *world }
+
+type servedKey struct{}
+
+func (c noForwarding) Inject(ctx context.Context) map[string]string {
+	if ctx.Value(servedKey{}) != nil {
+		c.w.violation("G5: an instance that was asked for a key asks another one")
+	}
+	return nil
+}
+
+func (noForwarding) Extract(ctx context.Context, _ map[string]string) context.Context {
+	return context.WithValue(ctx, servedKey{}, true)
 }
 
 // checkTime checks that a call returned when it had to.

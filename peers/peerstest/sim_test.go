@@ -22,7 +22,7 @@ var (
 //   - G1: where nothing changes, each key is loaded once.
 //   - G4: a Get that begins after an invalidation returned nil returns nothing older; a MirrorTTL after one that did not reach everybody,
 //     nothing older of what another instance owns; and when all is healed, everybody hears of it.
-//   - G5: each call returns by its context, or the library's own limits, and no Get fails while the origin can be asked.
+//   - G5: each call returns by its context, or the library's own limits; no Get fails while the origin can be asked; and who is asked asks nobody.
 //   - G7: nothing is served that is older than TTL + Stale.
 //
 // The kind of schedule is a part of the seed. Replay one that fails, or run many. A replay has the same calls, delays and faults, at the same
@@ -86,6 +86,9 @@ type kind struct {
 	slowHello bool // messages of those who join take long
 	deafTo    bool // all requests to one instance are lost, for a short time
 	lostHello bool // nobody says hello, and so nobody hears what it missed
+	alone     bool // a partition cuts off one instance
+	quiet     bool // invalidations begin only while messages are lost, so that none makes up for another that did not reach everybody
+	members   int  // that run at first, 0: three to five
 	slowLoads bool
 	slowGets  bool // answers take long
 	noTTL     bool
@@ -101,7 +104,8 @@ var kinds = []kind{
 	{name: "slow-gets", joins: 5, changes: 5, parts: 10, slowGets: true, noTTL: true, lag: time.Second},
 	{name: "leavers", joins: 20, changes: 60, parts: 10, noTTL: true, lag: 6 * time.Second},
 	{name: "deaf-leavers", joins: 20, changes: 40, deaf: 60, noTTL: true, lag: 3 * time.Second},
-	{name: "leases", deaf: 40, deafTo: true, lostHello: true, slowGets: true, noTTL: true, mirrorTTL: 2 * time.Second, lag: time.Second},
+	{name: "leases", deaf: 40, deafTo: true, lostHello: true, quiet: true, slowGets: true, noTTL: true, mirrorTTL: 2 * time.Second, lag: time.Second},
+	{name: "islands", parts: 40, alone: true, lostHello: true, quiet: true, members: 6, noTTL: true, mirrorTTL: time.Second, lag: time.Second},
 	{name: "partitions", joins: 5, changes: 5, parts: 60, noTTL: true, lag: 2 * time.Second},
 	{name: "stable", noTTL: true, slowLoads: true, lag: time.Second},
 	{name: "copies", joins: 10, changes: 40, parts: 30, deaf: 20, noTTL: true, mirrorTTL: 3 * time.Second, lag: 2 * time.Second},

@@ -77,7 +77,7 @@ func newWorld(t *testing.T, seed uint64, broken faults, log bool) *world {
 		w.ttl, w.stale = 0, 0
 	}
 	w.mirrorTTL = cmp.Or(w.kind.mirrorTTL, cache.DefaultMirrorTTL)
-	running := 3 + rng.IntN(3)
+	running := cmp.Or(w.kind.members, 3+rng.IntN(3))
 	w.fleet = peerstest.NewFleet(running + 2) // the last ones come later
 	w.fleet.SetDetection(time.Duration(200+rng.IntN(1500)) * time.Millisecond)
 	w.fleet.SetWindow(time.Duration(20+rng.IntN(40)) * time.Second)
@@ -157,7 +157,7 @@ func (w *world) start(n *node) {
 		p = &skewed{Peers: p, by: time.Duration(n.index) * 5 * time.Second}
 	}
 	c, err := cache.New(cache.Config[string, string]{
-		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, MirrorTTL: w.mirrorTTL, LoadTimeout: simLoadTimeout,
+		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, MirrorTTL: w.mirrorTTL, LoadTimeout: simLoadTimeout, Carry: noForwarding{w},
 		Load: func(ctx context.Context, key string) (cache.Entry[string], error) {
 			v, err := w.origin.load(ctx, fmt.Sprint(n.index, "/", life), key)
 			return cache.Entry[string]{Value: v, Tags: tagsOf(key)}, err
@@ -238,80 +238,4 @@ func (w *world) logf(format string, args ...any) {
 		defer w.logMu.Unlock()
 		w.lines = append(w.lines, fmt.Sprintf("%12v %s", time.Since(w.begun), fmt.Sprintf(format, args...)))
 	}
-}
-
-// simOrigin has a version of each key. Its values name the key, the version, and the load.
-type simOrigin struct {
-	takes time.Duration
-
-	// mu guards what follows.
-	mu       sync.Mutex
-	versions map[string]int
-	running  map[string]int
-	loads    map[string]int // that were not cancelled, and how many ran beside another one
-	ended    []time.Time    // of a load, by its number
-}
-
-func newSimOrigin() *simOrigin {
-	return &simOrigin{versions: make(map[string]int), running: make(map[string]int), loads: make(map[string]int)}
-}
-
-// load reads the version first, and takes its time afterwards: so it is as old as it can be when it is returned.
-func (o *simOrigin) load(ctx context.Context, by, key string) (string, error) {
-	o.mu.Lock()
-	if o.running[key]++; o.running[key] > 1 {
-		o.loads[key]++
-	}
-	version := o.versions[key]
-	o.mu.Unlock()
-	defer func() {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.running[key]--
-	}()
-	select {
-	case <-time.After(o.takes):
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.loads[key]++
-	o.ended = append(o.ended, time.Now())
-	return formatValue(key, version, len(o.ended)-1, by), nil
-}
-
-func formatValue(key string, version, load int, by string) string {
-	return fmt.Sprintf("%s %d %d %s", key, version, load, by)
-}
-
-// write makes a new version of key.
-func (o *simOrigin) write(key string) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.versions[key]++
-	return o.versions[key]
-}
-
-// set is what a Set of the newest version of key gives.
-func (o *simOrigin) set(key string, version int, by string) string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.ended = append(o.ended, time.Now())
-	return formatValue(key, version, len(o.ended)-1, by)
-}
-
-// endOf returns when a load ended.
-func (o *simOrigin) endOf(load int) time.Time {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.ended[load]
-}
-
-func parseValue(value string) (key string, version, load int) {
-	var by string
-	if _, err := fmt.Sscan(value, &key, &version, &load, &by); err != nil {
-		return "", -1, 0
-	}
-	return key, version, load
 }

@@ -253,6 +253,8 @@ func (s *Store[V]) land(f *Flight[V], item *Item[V]) {
 		}
 		s.replaceLocked(sh, f.Key, f.hash, kept, room, f.seq)
 		room = 0
+	} else if e := sh.entries[f.Key]; e != nil && item.Mirror && !e.item.Mirror && s.Now() >= e.lease {
+		s.unlinkLocked(sh, e) // it was taken over from one who answers again, and knows better
 	}
 	sh.mu.Unlock()
 	if room > 0 {

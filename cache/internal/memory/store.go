@@ -242,8 +242,8 @@ func (s *Store[V]) SetEncoded(key string, item *Item[V], encoded []byte) {
 func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *Item[V], room int64, since Seq) {
 	p := &sh.policies[item.class()]
 	if old := sh.entries[key]; old != nil {
-		if item.Mirror && room == 0 && !old.item.Mirror && s.Now() < old.item.Fresh {
-			return // a mirror that is not kept is no reason to drop what was loaded here
+		if now := s.Now(); item.Mirror && room == 0 && !old.item.Mirror && now < old.item.Fresh && now < old.lease {
+			return // a mirror that is not kept is no reason to drop what was loaded here, unless that was for one who answers again, and knows better
 		}
 		if old.item.class() == item.class() {
 			p.ghosts.add(hash, p.len()) // it was here lately indeed

@@ -4,12 +4,14 @@ go 1.26.0
 
 replace (
 	github.com/seed-0f2aaebe/fleetcache => ../../../
+	github.com/seed-0f2aaebe/fleetcache/example/webcache => ../
 	github.com/seed-0f2aaebe/fleetcache/peers/kubernetes => ../../../peers/kubernetes
 	github.com/seed-0f2aaebe/fleetcache/peers/memberlist => ../../../peers/memberlist
 )
 
 require (
 	github.com/seed-0f2aaebe/fleetcache v0.0.0
+	github.com/seed-0f2aaebe/fleetcache/example/webcache v0.0.0
 	github.com/seed-0f2aaebe/fleetcache/peers/kubernetes v0.0.0
 	github.com/seed-0f2aaebe/fleetcache/peers/memberlist v0.0.0
 	go.uber.org/goleak v1.3.0
@@ -20,6 +22,7 @@ require (
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/davecgh/go-spew v1.1.2-0.20180830191138-d8f796af33cc // indirect
+	github.com/dunglas/httpsfv v1.1.2 // indirect
 	github.com/emicklei/go-restful/v3 v3.13.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
@@ -59,6 +62,7 @@ require (
 	github.com/x448/float16 v0.8.4 // indirect
 	go.yaml.in/yaml/v2 v2.4.4 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect

@@ -19,7 +19,7 @@ type stats struct {
 	Pool          *peers.Stats `json:",omitempty"` // of a fleet
 }
 
-// adminHandler serves /healthz and /readyz, 200 or 503, and /stats. An instance is not ready while it joins
+// adminHandler serves /healthz and /readyz, 200 or 503, /stats and /purge. An instance is not ready while it joins
 // its fleet: until then it keeps nothing.
 func (s *service) adminHandler() http.Handler {
 	mux := http.NewServeMux()
@@ -46,6 +46,7 @@ func (s *service) adminHandler() http.Handler {
 		e.SetIndent("", "  ")
 		_ = e.Encode(s.stats())
 	})
+	mux.Handle("POST /purge", purgeHandler(s.cache, s.opts.adminToken, s.name))
 	return mux
 }
 

@@ -46,10 +46,18 @@ func (o *options) checkDemo(given map[string]bool) error {
 // checkService looks at what no package that is given it looks at, or speaks of in other words.
 func (p *program) checkService(given map[string]bool) error {
 	o := &p.options
-	if o.origin == "" {
+	switch host := o.origins.twice; {
+	case len(o.origins.byHost) == 0:
 		return errors.New("-origin is missing: give the URL of the origin, such as -origin http://10.0.0.9:8080")
+	case host == "*":
+		return errors.New("-origin is given twice for all hosts: leave one of them out, or say for which host it is: host=URL")
+	case host != "":
+		return fmt.Errorf("-origin is given twice for %s: leave one of them out", host)
 	}
 	if err := o.checkTimes(given); err != nil {
+		return err
+	}
+	if err := o.tls.check(given, o.origins.byHost); err != nil {
 		return err
 	}
 	if err := checkAddress(o.listen); err != nil {
@@ -63,7 +71,25 @@ func (p *program) checkService(given map[string]bool) error {
 			o.admin = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
+	if err := p.checkAdmin(given); err != nil {
+		return err
+	}
+	if given["access-log"] && o.accessLog == "" {
+		return errors.New("-access-log is empty: name a file, or - for the standard output, or leave it out")
+	}
 	return p.checkFleet(given)
+}
+
+// checkAdmin looks at what goes with -admin, and reads the token.
+func (p *program) checkAdmin(given map[string]bool) (err error) {
+	switch {
+	case !given["admin-token-file"]:
+		return nil
+	case p.admin == "":
+		return errors.New("-admin is missing: with -admin-token-file, give the address that purges are sent to")
+	}
+	p.adminToken, err = readSecret("admin-token-file", p.tokenFile)
+	return err
 }
 
 func (o *options) checkTimes(given map[string]bool) error {
@@ -100,17 +126,22 @@ func (p *program) checkFleet(given map[string]bool) (err error) {
 	switch {
 	case o.self == "":
 		return fmt.Errorf("-self is missing: with -%s, give the URL by which the others reach this instance", by)
-	case p.secretFile == "" && !o.insecure:
-		return fmt.Errorf("-secret-file is missing: with -%s, give a file with a secret that all have, or say -insecure", by)
+	case p.secretFile == "" && o.tls.peerCert == "" && !o.insecure:
+		return fmt.Errorf("-secret-file is missing: with -%s, give a file with a secret that all have, or certificates with -peer-cert, or say -insecure", by)
 	case p.secretFile != "" && o.insecure:
 		return errors.New("-insecure is given together with -secret-file: leave one of them out")
+	case o.tls.peerCert != "" && o.insecure:
+		return errors.New("-insecure is given together with -peer-cert: leave one of them out")
 	}
 	if err := checkURL("-self", o.self); err != nil {
 		return err
 	}
+	if err := o.tls.checkPeers(o.self); err != nil {
+		return err
+	}
 	o.findBy, o.source = by, p.sources[by]
 	if p.secretFile != "" {
-		o.secret, err = readSecret(p.secretFile)
+		o.secret, err = readSecret("secret-file", p.secretFile)
 	}
 	return err
 }
@@ -131,7 +162,7 @@ func (p *program) chosen(given map[string]bool) (by string, err error) {
 			chosen, by = f, f.Flag
 		}
 	}
-	for _, name := range append([]string{"self", "secret-file", "insecure", "drain"}, more...) {
+	for _, name := range slices.Concat([]string{"self", "secret-file", "insecure", "drain"}, peerFlags, more) {
 		if given[name] && by == "" {
 			return "", fmt.Errorf("-%s is given without %s: say how to find the instances too, or leave it out", name, having(p.finders, "", "or"))
 		}

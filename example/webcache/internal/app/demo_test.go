@@ -78,7 +78,7 @@ func TestG1ThreeProcesses(t *testing.T) {
 	}
 	// What is not in the folder is the origin's business, and so is a path that a ServeMux would redirect.
 	in := f.instances[0]
-	if code, _, header := processtest.Fetch(t, in.url+"/not//there"); code != 404 || !strings.Contains(header.Get("Cache-Status"), "detail=status") {
+	if code, _, header := processtest.Fetch(t, in.url+"/not//there"); code != 404 || !strings.Contains(header.Get("Cache-Status"), "fwd-status=404") {
 		t.Errorf("got %d %v", code, header)
 	}
 	if code, body, _ := processtest.Fetch(t, in.url+peers.DefaultPath); code != 200 || !strings.Contains(body, "epoch") {

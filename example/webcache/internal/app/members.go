@@ -28,14 +28,16 @@ type membership struct {
 
 // join returns a Pool that knows the members, as far as they can be found out soon, and that follows what becomes of them
 // until close is called. If ctx ends it does not wait for them.
-func join(ctx context.Context, opts *options, log *slog.Logger) (_ *membership, err error) {
+func join(ctx context.Context, opts *options, id *identity, log *slog.Logger) (_ *membership, err error) {
 	m := &membership{stop: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.close())
 		}
 	}()
-	if m.pool, err = peers.New(peers.Config{Self: opts.self, Secret: opts.secret, Insecure: opts.insecure, DrainTime: opts.drain, Logger: log}); err != nil {
+	cfg := peers.Config{Self: opts.self, Secret: opts.secret, Insecure: opts.insecure, DrainTime: opts.drain, Logger: log}
+	id.secure(&cfg)
+	if m.pool, err = peers.New(cfg); err != nil {
 		return nil, err
 	}
 	if m.source, err = opts.find(log); err != nil {

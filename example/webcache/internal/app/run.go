@@ -34,6 +34,7 @@ func Run(args []string, stdin io.Reader, stdout, stderr io.Writer, more ...Finde
 		if opts.withStdin {
 			ctx = untilEOF(ctx, stdin)
 		}
+		opts.stdout = stdout
 		err = runService(ctx, opts, stderr)
 	}
 	if err == nil {

@@ -23,6 +23,9 @@ type service struct {
 	opts     *options
 	name     string // of the instance: its URL if there are others
 	log      *slog.Logger
+	identity *identity
+	access   *accessLog   // nil: there is none
+	front    http.Handler // of clients
 	cache    *httpcache.Handler
 	fleet    *membership // nil of an instance without others
 	pool     *peers.Pool // its
@@ -45,6 +48,7 @@ func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 	log := s.log
 
 	server := newServer(s, log)
+	server.TLSConfig = s.identity.server()
 	servers := []*http.Server{server}
 	l, err := net.Listen("tcp", opts.listen)
 	if err != nil {
@@ -69,7 +73,7 @@ func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 	failed := make(chan error, len(servers))
 	for i, server := range servers {
 		defer server.Close()
-		go func() { failed <- server.Serve(listeners[i]) }()
+		go func() { failed <- serve(server, listeners[i]) }()
 	}
 	select {
 	case err := <-failed:
@@ -78,6 +82,14 @@ func runService(ctx context.Context, opts *options, stderr io.Writer) error {
 	}
 	s.leave(server)
 	return nil
+}
+
+// serve serves until the server is shut down.
+func serve(server *http.Server, l net.Listener) error {
+	if server.TLSConfig != nil {
+		return server.ServeTLS(l, "", "")
+	}
+	return server.Serve(l)
 }
 
 // leave takes the instance out of service within -shutdown-timeout. The server serves while the others take over what this
@@ -117,12 +129,18 @@ func newService(ctx context.Context, opts *options, log *slog.Logger) (_ *servic
 			err = usageError{flagNames.Replace(err.Error())}
 		}
 	}()
+	if s.identity, err = newIdentity(&opts.tls, log); err != nil {
+		return nil, err
+	}
 	cfg := httpcache.Config{
-		Origin: opts.origin, MaxBytes: opts.maxBytes, MaxObjectBytes: opts.maxObject, Logger: log,
+		Origins: opts.origins.byHost, PreserveHost: opts.preserveHost, MaxBytes: opts.maxBytes, MaxObjectBytes: opts.maxObject, Logger: log,
 		TrustClient: opts.trustClient, StoreSetCookie: opts.storeSetCookie,
 	}
+	if cfg.TLS, err = originTLS(opts.tls.originCA); err != nil {
+		return nil, err
+	}
 	if opts.inFleet() {
-		if s.fleet, err = join(ctx, opts, log); err != nil {
+		if s.fleet, err = join(ctx, opts, s.identity, log); err != nil {
 			return nil, err
 		}
 		s.pool = s.fleet.pool
@@ -133,8 +151,17 @@ func newService(ctx context.Context, opts *options, log *slog.Logger) (_ *servic
 		s.name, s.poolPath, cfg.Peers = s.pool.Self(), u.Path, s.pool
 	}
 	cfg.Instance = s.name
-	s.cache, err = httpcache.New(cfg)
-	return s, err
+	if s.cache, err = httpcache.New(cfg); err != nil {
+		return nil, err
+	}
+	s.front = http.HandlerFunc(s.serveClient)
+	if opts.accessLog != "" {
+		if s.access, err = openAccessLog(opts.accessLog, opts.stdout, s.name, log); err != nil {
+			return nil, err
+		}
+		s.front = s.access.wrap(s.front)
+	}
+	return s, nil
 }
 
 // A usageError is about the flags.
@@ -144,7 +171,7 @@ func (e usageError) Error() string { return e.msg }
 
 // flagNames makes the flags' names of the fields that they become, and one line of an error.
 var flagNames = strings.NewReplacer(
-	"httpcache: Config.Origin", "-origin", "httpcache: cache: Config.MaxBytes", "-max-bytes", "httpcache: Config.MaxObjectBytes", "-max-object",
+	`httpcache: Config.Origins["*"]`, "-origin", "httpcache: Config.Origins", "-origin", "with PreserveHost", "with -preserve-host", "httpcache: cache: Config.MaxBytes", "-max-bytes", "httpcache: Config.MaxObjectBytes", "-max-object",
 	"httpcache: Config.Instance", "-listen", "peers: Config.Self", "-self", "peers: Config.Secret", "-secret-file",
 	"peers: Config.DrainTime", "-drain", "discover: DNSConfig.Name", "-peers-dns",
 	"\n", "; ")
@@ -156,12 +183,26 @@ func (s *service) close() {
 	if s.fleet != nil {
 		s.fleet.close()
 	}
+	if s.identity != nil {
+		s.identity.close()
+	}
+	if s.access != nil {
+		s.access.close()
+	}
 }
 
 // ServeHTTP serves clients and other instances. There is no http.ServeMux: it would redirect a path such as /a//b.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.pool != nil && r.URL.Path == s.poolPath {
 		s.pool.ServeHTTP(w, r)
+		return
+	}
+	s.front.ServeHTTP(w, r)
+}
+
+func (s *service) serveClient(w http.ResponseWriter, r *http.Request) {
+	if ca := s.identity.clientCA; ca != nil && !ca.vouches(r.TLS) {
+		http.Error(w, "a client needs a certificate here", http.StatusForbidden)
 		return
 	}
 	s.cache.ServeHTTP(w, r)
