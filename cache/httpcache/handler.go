@@ -179,13 +179,14 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 			h.noteEvidence(l, false)
 		}
 		h.searches.learn(l.path, l.o.header)
-		switch j := l.judge(time.Now()); {
+		now := time.Now()
+		switch j := l.judge(now); {
 		case j == serveAndRenew:
 			h.renew(l)
 			l.stale = !l.o.isFresh(time.Now())
 			fallthrough
 		case j == serve:
-			err := h.serve(w, l)
+			err := h.serve(w, l, now)
 			if !errors.Is(err, errNoChunk) && !errors.Is(err, errCut) || validated {
 				return err
 			}
