@@ -251,7 +251,7 @@ func (f *flow) inMemory() (n int64) {
 func (f *flow) whole() []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.blocks) == 1 {
+	if len(f.blocks) == 1 && int64(cap(f.blocks[0])) <= f.end+f.end/8+64 {
 		return f.blocks[0][:f.end:f.end]
 	}
 	all := make([]byte, 0, f.end)

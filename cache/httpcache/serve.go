@@ -17,8 +17,8 @@ import (
 )
 
 // serve answers with the response that was found.
-func (h *Handler) serve(w http.ResponseWriter, l *lookup) error {
-	o, now := l.o, time.Now()
+func (h *Handler) serve(w http.ResponseWriter, l *lookup, now time.Time) error {
+	o := l.o
 	outcome := rules.Conditions(l.r.Header, o.header, o.status)
 	if outcome == rules.Forward {
 		h.count.bypassed.Add(1)
