@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,7 +23,8 @@ func TestAgeAndExpiry(t *testing.T) {
 			if got := w.Header().Get("Age"); got != age {
 				t.Errorf("Age: %s, want %s", got, age)
 			}
-			if got := w.Header().Get("Cache-Status"); got != status {
+			got := strings.Replace(w.Header().Get("Cache-Status"), "; collapsed", "", 1) // it may be renewed early
+			if got != status {
 				t.Errorf("Cache-Status: %s, want %s", got, status)
 			}
 			if got := o.requests.Load(); got != requests {

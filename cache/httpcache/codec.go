@@ -59,6 +59,7 @@ func (o *object) appendResponse(w *writer) {
 	w.duration(age)
 	w.duration(o.keep)
 	w.duration(since)
+	w.duration(o.retry.Sub(o.arrived))
 	w.duration(p.lifetime)
 	w.duration(p.whileRevalidate + 1) // which may be rules.Absent
 	w.duration(p.ifError + 1)
@@ -79,6 +80,7 @@ func (c codec) DecodeTTL(src []byte, ttl time.Duration) (*object, error) {
 		o.age += passed
 		o.since += passed
 		o.keep -= passed
+		o.retry = o.retry.Add(-passed)
 	}
 	return o, err
 }
@@ -111,7 +113,9 @@ func (o *object) readResponse(r *reader) {
 	o.asker, o.variant.family, o.variant.values = r.string(), r.string(), r.string()
 	b.id, b.at = r.string(), r.string()
 	o.status = int(r.uvarint(999))
-	o.age, o.keep, o.since, p.lifetime = r.duration(), r.duration(), r.duration(), r.duration()
+	o.age, o.keep, o.since = r.duration(), r.duration(), r.duration()
+	o.retry = o.arrived.Add(r.duration())
+	p.lifetime = r.duration()
 	p.whileRevalidate, p.ifError = r.duration()-1, r.duration()-1
 	r.flags(&p.noCache, &p.mustRevalidate, &p.validator, &p.immutable, &b.live, &b.partial)
 	b.size = int64(r.uvarint(maxSize)) - 1

@@ -112,7 +112,7 @@ func (x *exchange) request(u *url.URL, host string) *http.Request {
 	}
 	return (&http.Request{
 		Method: method, URL: u, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
-	}).WithContext(x.ctx)
+	}).WithContext(withHints(x.ctx, &x.ask.hints))
 }
 
 // conditional are the fields of a request that are answered from what is stored.

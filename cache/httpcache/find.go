@@ -3,6 +3,7 @@ package httpcache
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"time"
@@ -20,6 +21,7 @@ type lookup struct {
 	key  string // of what is looked at; the URL's own at first
 	wish rules.Request
 	ask  ask
+	w    http.ResponseWriter
 
 	o     *object
 	trace cache.Trace
@@ -44,6 +46,8 @@ var errVary = errors.New("httpcache: the Vary of the URL's responses leads nowhe
 // get finds the response for the request, or a mark, by get: from memory, or by a fill.
 func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key string) (*object, error)) error {
 	base := baseOf(l.key)
+	l.ask.hints.open(l.w, l.r)
+	defer l.ask.hints.close()
 	for range maxVaryHops {
 		l.trace = cache.Trace{}
 		o, err := get(cache.WithTrace(ctx, &l.trace), l.key)
@@ -114,7 +118,12 @@ func (l *lookup) judge(now time.Time) judgement {
 	case l.wish.NoCache, l.wish.MaxAge != rules.Absent && age > l.wish.MaxAge && !(p.immutable && fresh),
 		l.wish.MinFresh != rules.Absent && p.lifetime-age < l.wish.MinFresh:
 		l.why = fwdRequest
-	case fresh, now.Before(o.retry):
+	case fresh:
+		if !o.remote && o.isDue(p.lifetime-age) {
+			return serveAndRenew
+		}
+		return serve
+	case now.Before(o.retry):
 		return serve
 	case !p.noCache && !p.mustRevalidate && l.wish.MaxStale != rules.Absent && age-p.lifetime <= l.wish.MaxStale:
 		return serve
@@ -128,6 +137,15 @@ func (l *lookup) judge(now time.Time) judgement {
 	}
 	return validate
 }
+
+// isDue reports whether a response that is fresh for so much longer is to be validated in the background now: the sooner, the longer that takes and the more
+// requests there are for it, so that hardly any has to wait for it (XFetch; Vattani et al., VLDB 2015).
+func (o *object) isDue(left time.Duration) bool {
+	return left < maxEarly*o.since && left < o.policy.lifetime/2 && rand.ExpFloat64()*float64(o.since) >= float64(left)
+}
+
+// maxEarly is how many times as early as it takes a response is validated at most.
+const maxEarly = 8
 
 // covered reports whether what is stored of a body has all that the request asks for.
 func (l *lookup) covered() bool {

@@ -136,6 +136,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.pass(w, r, f)
 		return
 	}
+	l.w = w
 	if err := h.answer(w, l); err != nil {
 		h.fail(w, l, err)
 	}
@@ -182,7 +183,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 		switch j := l.judge(now); {
 		case j == serveAndRenew:
 			h.renew(l)
-			l.stale = true
+			l.stale = !l.o.isFresh(time.Now())
 			fallthrough
 		case j == serve:
 			err := h.serve(w, l, now)

@@ -4,8 +4,9 @@
 //	webcache -listen :8080 -origin http://10.0.0.9 -self http://10.0.0.1:8080 \
 //		-peers http://10.0.0.1:8080,http://10.0.0.2:8080 -secret-file secret -admin :9090
 //
-// In place of -peers, -peers-file or -peers-dns keep the list of instances current; the program in the folder cluster, which is a module of
-// its own, is this one with gossip and Kubernetes besides.
+// The same in YAML, with -config; webcache.yaml is an example with all that there is. In place of -peers, -peers-file or -peers-dns
+// keep the list of instances current; the program in the folder cluster, which is a module of its own, is this one with gossip and
+// Kubernetes besides.
 //
 // See it at work, three processes and an origin on this machine:
 //

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"bufio"
 	"context"
 	"encoding/hex"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -175,6 +177,15 @@ func (l *loggedWriter) ReadFrom(src io.Reader) (n int64, err error) {
 func (l *loggedWriter) FlushError() error {
 	l.note(http.StatusOK)
 	return http.NewResponseController(l.ResponseWriter).Flush()
+}
+
+// Hijack implements http.Hijacker: who takes the connection over writes the rest itself, as for a status of 101.
+func (l *loggedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(l.ResponseWriter).Hijack()
+	if err == nil {
+		l.note(http.StatusSwitchingProtocols)
+	}
+	return conn, rw, err
 }
 
 // Flush implements http.Flusher.

@@ -16,6 +16,11 @@ func TestBadFlags(t *testing.T) {
 	os.WriteFile(good, []byte("0123456789abcdef\n"), 0o600)
 	empty := t.TempDir()
 	origin := "-origin http://127.0.0.1:1 "
+	ca, other := newAuthority(t), newAuthority(t)
+	cert, key := ca.issue(t, "a")
+	_, otherKey := other.issue(t, "b")
+	overTLS := origin + "-tls-cert " + cert + " -tls-key " + key + " "
+	certificates := "-peer-cert " + cert + " -peer-key " + key + " -peer-ca " + ca.ca + " "
 	tests := []struct{ args, want string }{
 		{"", "-origin is missing"},
 		{"-listen 127.0.0.1:0", "-origin is missing"},
@@ -82,6 +87,33 @@ func TestBadFlags(t *testing.T) {
 		{origin + "-peers-dns=", "-peers-dns is empty"},
 		{origin + "-peers-dns x -insecure", "-self is missing: with -peers-dns,"},
 		{origin + "-peers-dns x -insecure -self http://a:80", `-self: "http://a:80" has a name for a host: with -peers-dns, give the address that is looked up`},
+		{origin + "-origin http://x", "-origin is given twice for all hosts: leave one of them out"},
+		{origin + "-origin a=http://x -origin a=http://u:sesame@x", "-origin is given twice for a: leave one of them out"},
+		{origin + "-origin a=http://x/path", `-origin["a"]: the URL "http://x/path" has something behind its host`},
+		{origin + "-tls-cert " + cert, "-tls-key is missing: with -tls-cert, give the file with its key"},
+		{origin + "-tls-key " + key, "-tls-cert is missing: with -tls-key, give the file with the certificate"},
+		{origin + "-tls-cert= -tls-key " + key, "-tls-cert is empty: give it a value"},
+		{origin + "-tls-cert " + cert + " -tls-key " + otherKey, "-tls-cert and -tls-key: " + cert + " and " + otherKey + ": tls: private key does not match"},
+		{origin + "-tls-cert " + dir + "/none -tls-key " + key, "-tls-cert: open " + dir + "/none: no such file"},
+		{origin + "-tls-client-ca " + ca.ca, "-tls-cert is missing: with -tls-client-ca, clients show"},
+		{overTLS + "-tls-client-ca " + good, "-tls-client-ca: " + good + " has no certificates: give those of authorities"},
+		{overTLS + "-tls-client-ca " + key, "-tls-client-ca: " + key + " has a PRIVATE KEY: give certificates alone"},
+		{overTLS + certificates, "-peer-cert is given without -peers, -peers-file or -peers-dns"},
+		{origin + certificates, "-tls-cert is missing: with -peer-cert, instances and clients"},
+		{overTLS + "-peer-cert " + cert, "-peer-key is missing: with -peer-cert"},
+		{overTLS + "-peer-cert " + cert + " -peer-key " + key, "-peer-ca is missing: with -peer-cert"},
+		{overTLS + "-peer-name x", "-peer-ca is missing: with -peer-name"},
+		{overTLS + certificates + "-peers http://a -self http://a", `-self: "http://a" does not begin with https: with -tls-cert, the others`},
+		{overTLS + certificates + "-peers https://a -self https://a -insecure", "-insecure is given together with -peer-cert: leave one"},
+		{origin + "-peer-ca " + ca.ca + " -peers http://a -self http://a -secret-file " + good, "with -peer-ca, instances reach each other over TLS"},
+		{overTLS + "-peers https://a -self https://a", "-secret-file is missing: with -peers, give a file with a secret that all have, or certificates with -peer-cert, or say -insecure"},
+		{overTLS + certificates + "-peers https://a,http://b -self https://a", "-peers: "},
+		{origin + "-origin-ca " + ca.ca, "-origin-ca is given, and no -origin begins with https"},
+		{"-origin https://x -origin-ca " + good, "-origin-ca: " + good + " has no certificates"},
+		{origin + "-access-log=", "-access-log is empty: name a file, or -"},
+		{origin + "-access-log " + dir, "-access-log: open " + dir + ": is a directory"},
+		{origin + "-admin-token-file " + good, "-admin is missing: with -admin-token-file"},
+		{origin + "-admin :9 -admin-token-file " + short, "-admin-token-file: " + short + " has 9 bytes: use 16 random ones"},
 		{"-demo -peers-file x", "-peers-file does not go with -demo"},
 		{origin + "-requests 5", "-requests is for -demo"},
 		{origin + "-kill", "-kill is for -demo"},
