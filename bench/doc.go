@@ -4,6 +4,7 @@
 //	go run -C bench ./cmd/compare -what stampede # loads of a hot key when its time is over, and who waits for them
 //	go run -C bench ./cmd/compare -what deploy   # what the origin loads while instances are replaced, or crash
 //	go run -C bench ./cmd/compare -what invalidate # whether what was removed is ever read again, and what a Remove takes
+//	go run -C bench ./cmd/compare -what web      # what a cached hit costs through the example service, and in other caches: apt-get install nginx-light varnish trafficserver
 //	go run -C bench ./cmd/compare -what conformance # what of http-cache-tests the example service passes; needs node and npm
 //	go test -C bench -bench Remote               # the same kinds, as Go benchmarks
 //	go run -C bench ./cmd/soak                   # three instances behind connections that break

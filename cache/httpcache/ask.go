@@ -19,6 +19,7 @@ type ask struct {
 	header http.Header   // what the origin is to see of the request's
 	keep   bool          // its Cache-Control, too
 
+	hints  hints
 	method string // GET or HEAD
 	than   string // the asker of the stored response that is not good enough; "": any is
 	cached bool   // only-if-cached: the origin is not to be asked

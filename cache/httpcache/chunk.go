@@ -61,6 +61,9 @@ func (h *Handler) chunkOf(ctx context.Context, key string, o *object, i int64) (
 	}
 	c, err := h.cache.Get(withAsk(ctx, a), chunkKey(o.body.id, i))
 	if err != nil {
+		if ctx.Err() != nil || errors.Is(err, cache.ErrOverloaded) {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%w: %w", errNoChunk, err)
 	}
 	return c.body.inline, nil

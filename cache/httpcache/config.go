@@ -104,7 +104,8 @@ type Config struct {
 	FillTimeout time.Duration
 
 	// MaxFills bounds how many fills this instance has under way, each of which may
-	// hold 4 MiB beside MaxBytes. Others wait for their turn. 0: DefaultMaxFills.
+	// hold 4 MiB beside MaxBytes. Others wait for their turn, for half of FillTimeout, and
+	// are answered with 503 then. 0: DefaultMaxFills.
 	MaxFills int
 
 	// Logger reports what clients are not told: why the origin or an instance did not answer. nil: nothing is logged.

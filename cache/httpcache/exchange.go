@@ -56,7 +56,7 @@ func (x *exchange) send() error {
 	}
 	req := x.request(u, host)
 	x.sent = time.Now()
-	resp, err := x.h.filling.RoundTrip(req)
+	resp, err := x.h.filling.RoundTrip(req) //nolint:bodyclose // discard closes it, or pump
 	if err != nil {
 		if cause := context.Cause(x.ctx); cause != nil {
 			err = fmt.Errorf("%w (%w)", cause, err)
@@ -112,7 +112,7 @@ func (x *exchange) request(u *url.URL, host string) *http.Request {
 	}
 	return (&http.Request{
 		Method: method, URL: u, Host: host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
-	}).WithContext(x.ctx)
+	}).WithContext(withHints(x.ctx, &x.ask.hints))
 }
 
 // conditional are the fields of a request that are answered from what is stored.

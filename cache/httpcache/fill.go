@@ -76,6 +76,9 @@ func (h *Handler) turn(ctx context.Context, key string) (done func(), err error)
 	select {
 	case h.turns <- struct{}{}:
 	default:
+		// Not for all of FillTimeout: then those who wait would be told of a time-out, and not why.
+		ctx, cancel := context.WithTimeout(ctx, h.cfg.FillTimeout/2)
+		defer cancel()
 		select {
 		case h.turns <- struct{}{}:
 		case <-ctx.Done():

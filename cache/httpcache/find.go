@@ -21,6 +21,7 @@ type lookup struct {
 	key  string // of what is looked at; the URL's own at first
 	wish rules.Request
 	ask  ask
+	w    http.ResponseWriter
 
 	o     *object
 	trace cache.Trace
@@ -45,6 +46,8 @@ var errVary = errors.New("httpcache: the Vary of the URL's responses leads nowhe
 // get finds the response for the request, or a mark, by get: from memory, or by a fill.
 func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key string) (*object, error)) error {
 	base := baseOf(l.key)
+	l.ask.hints.open(l.w, l.r)
+	defer l.ask.hints.close()
 	for range maxVaryHops {
 		l.trace = cache.Trace{}
 		o, err := get(cache.WithTrace(ctx, &l.trace), l.key)

@@ -31,6 +31,7 @@ type flow struct {
 	block int64         // the size of a block
 	hint  int64         // how many bytes there will be, about; 0: not known
 	keep  time.Duration // for how long its chunks are kept
+	kept  int64         // what it has in memory when it has ended; flows.mu guards it
 	head  *object       // what is told of the response to the one who may have it; nil if all may
 
 	// mu guards what follows. It is a leaf.
@@ -229,18 +230,28 @@ func (f *flow) awaitLonger(ctx context.Context, n int64) (longer bool, err error
 	return f.end > n, nil
 }
 
-// ended returns the error that the flow ended with, nil if it goes on, and how many bytes there were.
-func (f *flow) ended() (err error, n int64) {
+// length is how many bytes have come.
+func (f *flow) length() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.err, f.end
+	return f.end
+}
+
+// inMemory is how many bytes the flow takes.
+func (f *flow) inMemory() (n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, b := range f.blocks {
+		n += int64(cap(b))
+	}
+	return n
 }
 
 // whole returns all bytes of a flow that has ended well, and of which nothing was dropped.
 func (f *flow) whole() []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.blocks) == 1 {
+	if len(f.blocks) == 1 && int64(cap(f.blocks[0])) <= f.end+f.end/8+64 {
 		return f.blocks[0][:f.end:f.end]
 	}
 	all := make([]byte, 0, f.end)

@@ -136,6 +136,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.pass(w, r, f)
 		return
 	}
+	l.w = w
 	if err := h.answer(w, l); err != nil {
 		h.fail(w, l, err)
 	}
@@ -178,13 +179,14 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 			h.noteEvidence(l, false)
 		}
 		h.searches.learn(l.path, l.o.header)
-		switch j := l.judge(time.Now()); {
+		now := time.Now()
+		switch j := l.judge(now); {
 		case j == serveAndRenew:
 			h.renew(l)
 			l.stale = !l.o.isFresh(time.Now())
 			fallthrough
 		case j == serve:
-			err := h.serve(w, l)
+			err := h.serve(w, l, now)
 			if !errors.Is(err, errNoChunk) && !errors.Is(err, errCut) || validated {
 				return err
 			}

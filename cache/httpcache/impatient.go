@@ -29,8 +29,11 @@ var errImpatient = errors.New("httpcache: another one's fill, which may be for h
 
 // isPatient reports whether a request may wait for another one's fill.
 func (h *Handler) isPatient(l *lookup) bool {
+	if !credentialed(l.r.Header) {
+		return true
+	}
 	dir := dirOf(baseOf(l.key))
-	return !credentialed(l.r.Header) || h.shared.has(dir) && !h.personal.has(dir)
+	return h.shared.has(dir) && !h.personal.has(dir)
 }
 
 // noteEvidence notes whether the answer to a request with credentials may be for everybody.

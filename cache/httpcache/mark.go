@@ -25,7 +25,7 @@ func (x *exchange) mark(why string) (cache.Entry[*object], error) {
 	x.timer.Stop()
 	x.alone = true
 	go x.pump(f)
-	go x.awaitReader(f)
+	go x.awaitReaders(f, f.over)
 	return x.h.markOf(x, why, f), nil
 }
 
@@ -67,15 +67,16 @@ func endToEnd(resp *http.Response) http.Header {
 	return h
 }
 
-// awaitReader keeps a flow until the one who may read it has done so, or does not come, or leaves. Then the origin is not listened to any more.
-func (x *exchange) awaitReader(f *flow) {
+// awaitReaders keeps a flow of which nothing is stored until those who may read it have done so, or do not come, or leave; or until it is over. Then the
+// origin is not listened to any more.
+func (x *exchange) awaitReaders(f *flow, over <-chan struct{}) {
 	defer x.h.flows.remove(f.id)
 	defer x.cancel(errNoReaders)
 	tick := time.NewTicker(readerPatience)
 	defer tick.Stop()
 	for {
 		select {
-		case <-f.over:
+		case <-over:
 			return
 		case <-x.h.closing.Done():
 			return

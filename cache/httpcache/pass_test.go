@@ -8,6 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -185,9 +188,24 @@ func TestPassTrailersAndInformational(t *testing.T) {
 		w.Header().Set("X-Sum", "42")
 	})
 	for range 2 {
-		resp := send(t, c, "GET", url+"/t", nil)
+		var hints []string
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+			hints = append(hints, fmt.Sprint(code, header))
+			return nil
+		}})
+		r, err := http.NewRequestWithContext(ctx, "GET", url+"/t", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if got := readAll(t, resp.Body); got != "<html>" || resp.Trailer.Get("X-Sum") != "42" {
 			t.Errorf("got %q, trailer %v", got, resp.Trailer)
+		}
+		if want := []string{"103 map[Link:[</style.css>; rel=preload]]"}; !slices.Equal(hints, want) {
+			t.Errorf("informational: %q, want %q", hints, want)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func (h *Handler) newLookup(r *http.Request, prefix string) (*lookup, forward) {
 	if f != (forward{}) {
 		return nil, f
 	}
-	l := &lookup{Context: r.Context(), h: h, r: r, path: prefix + r.URL.Path, key: key, wish: noWishes, why: fwdURIMiss}
+	l := &lookup{Context: r.Context(), h: h, r: r, path: pathOf(key, prefix, r.URL.Path), key: key, wish: noWishes, why: fwdURIMiss}
 	if h.cfg.TrustClient {
 		l.wish = rules.ParseRequest(r.Header)
 	}
@@ -53,6 +53,14 @@ func (h *Handler) newLookup(r *http.Request, prefix string) (*lookup, forward) {
 		return nil, forward{fwdURIMiss, "personal"}
 	}
 	return l, forward{}
+}
+
+// pathOf is a path with the prefix of its route: mostly that is what the key begins with.
+func pathOf(key, prefix, path string) string {
+	if n := len(prefix) + len(path); len(key) >= n && key[len(prefix):n] == path {
+		return key[:n]
+	}
+	return prefix + path
 }
 
 // noWishes are those of a request whose Cache-Control does not count.

@@ -17,8 +17,8 @@ import (
 )
 
 // serve answers with the response that was found.
-func (h *Handler) serve(w http.ResponseWriter, l *lookup) error {
-	o, now := l.o, time.Now()
+func (h *Handler) serve(w http.ResponseWriter, l *lookup, now time.Time) error {
+	o := l.o
 	outcome := rules.Conditions(l.r.Header, o.header, o.status)
 	if outcome == rules.Forward {
 		h.count.bypassed.Add(1)
@@ -181,12 +181,30 @@ func (h *Handler) copyBody(w http.ResponseWriter, r *http.Request, src *source, 
 		if b, err = src.next(r.Context()); err == io.EOF {
 			break
 		} else if err != nil {
+			if errors.Is(err, errNoChunk) && src.key != "" && !src.o.body.live {
+				h.forget(src.key)
+			}
 			h.brokeOff(r, err)
 		}
 	}
 	for name, values := range src.trailer {
 		w.Header()[http.TrailerPrefix+name] = values
 	}
+}
+
+// forget removes a response of which a part is gone that was not missed before a client had the parts in front of it: the next one gets it anew.
+func (h *Handler) forget(key string) {
+	if !h.renewing.begin(key) {
+		return
+	}
+	h.background.Go(func() {
+		defer h.renewing.end(key)
+		ctx, cancel := context.WithTimeout(h.closing, invalidateTimeout)
+		defer cancel()
+		if err := h.cache.Remove(ctx, key); err != nil && h.closing.Err() == nil {
+			h.cfg.Logger.Warn("httpcache: a response that is not whole was not removed everywhere", "key", key, "error", err)
+		}
+	})
 }
 
 // brokeOff ends a request whose answer has begun and cannot be ended well.
@@ -228,12 +246,10 @@ func (h *Handler) serveRanges(w http.ResponseWriter, l *lookup, ranges []rules.R
 		if i > 0 {
 			src, first = h.newSource(l.key, o, r.Start, r.Length), nil
 		}
-		if _, err := io.WriteString(w, heads[i]); err != nil {
-			return nil // the client's, who knows
-		}
+		_, _ = io.WriteString(w, heads[i]) // an error is the client's, who knows
 		h.copyBody(w, l.r, src, first)
 	}
-	_, _ = io.WriteString(w, end) // likewise
+	_, _ = io.WriteString(w, end)
 	return nil
 }
 

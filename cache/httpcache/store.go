@@ -78,7 +78,15 @@ func (x *exchange) shared(o *object) (cache.Entry[*object], error) {
 // comes.
 func (x *exchange) complete(ctx context.Context, o *object, f *flow) (cache.Entry[*object], error) {
 	h, all := x.h, *o
-	defer h.flows.linger(f)
+	tooLong := false
+	defer func() {
+		if tooLong { // it goes on for those who read it, and holds no turn
+			x.back()
+			go x.awaitReaders(f, nil)
+		} else {
+			h.flows.linger(f)
+		}
+	}()
 	all.body.live, all.body.at, all.body.chunk = false, "", 0
 	longer, err := f.awaitLonger(ctx, h.chunk)
 	if err != nil {
@@ -88,6 +96,7 @@ func (x *exchange) complete(ctx context.Context, o *object, f *flow) (cache.Entr
 	if longer {
 		all.body.chunk = h.chunk
 		if err := h.storeChunks(ctx, o, f); err == errTooLong {
+			tooLong = true
 			return h.markOf(x, whyTooLarge, nil), nil
 		} else if err != nil {
 			h.count.fillErrors.Add(1)
@@ -96,7 +105,7 @@ func (x *exchange) complete(ctx context.Context, o *object, f *flow) (cache.Entr
 	} else {
 		all.body.inline = f.whole()
 	}
-	_, all.body.size = f.ended()
+	all.body.size = f.length()
 	return again(&all), nil
 }
 

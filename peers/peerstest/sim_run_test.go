@@ -198,15 +198,15 @@ func (w *world) deafen(rng *rand.Rand) {
 
 // healed waits until everybody has had time to hear of everything, and then sees to it that all have.
 func (w *world) healed() {
+	if w.kind.lostHello {
+		return // nobody hears
+	}
 	for _, n := range w.nodes {
 		if n.cache.Load() != nil {
 			w.see(n)
 		}
 	}
 	time.Sleep(40 * time.Second)
-	if w.kind.lostHello {
-		return // nobody hears
-	}
 	for _, n := range w.nodes {
 		c := n.cache.Load()
 		if c == nil || !n.listed.Load() {

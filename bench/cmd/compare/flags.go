@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/kind"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/web"
 )
 
 // options are the flags, checked.
@@ -47,9 +48,6 @@ func parseFlags(args []string) (*options, error) {
 	}
 	if *kinds != "" {
 		o.kinds = strings.Split(*kinds, ",")
-		if _, err := kind.Named(o.kinds...); err != nil {
-			return nil, fmt.Errorf("-kinds: %w", err)
-		}
 	}
 	var err error
 	if *cells != "" {
@@ -65,6 +63,11 @@ func parseFlags(args []string) (*options, error) {
 
 // checkWhat looks at flags that go with some suites only.
 func (o *options) checkWhat() error {
+	if len(o.kinds) > 0 {
+		if err := o.checkKinds(); err != nil {
+			return fmt.Errorf("-kinds: %w", err)
+		}
+	}
 	for _, s := range o.what {
 		if o.markdown && s.page != o.what[0].page {
 			return fmt.Errorf("-markdown: %s and %s have pages of their own: name one of them", o.what[0].name, s.name)
@@ -76,15 +79,24 @@ func (o *options) checkWhat() error {
 	return nil
 }
 
+// checkKinds is that web, or else remote, has the kinds.
+func (o *options) checkKinds() error {
+	if o.what[0].name == "web" {
+		return web.CheckKinds(o.kinds)
+	}
+	_, err := kind.Named(o.kinds...)
+	return err
+}
+
 func (o *options) flagSet() (flags *flag.FlagSet, what, kinds, cells *string) {
 	flags = flag.NewFlagSet("compare", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // run prints errors and help
 	what = flags.String("what", "remote", "what to compare, `names` with commas between: "+strings.Join(suiteNames(), ", "))
 	kinds = flags.String("kinds", "", "measure only these, `names` with commas between: "+strings.Join(kind.Names(kind.All()), ", ")+
-		" (default all whose programs are installed)")
+		"; or of web: "+strings.Join(web.Kinds(), ", ")+" (default all whose programs are installed)")
 	flags.BoolVar(&o.short, "short", false, "measure the few most telling figures only, in less than a minute")
-	flags.IntVar(&o.rounds, "rounds", 0, "measure remote this many times, and take medians (default 5, or 4 with -short)")
-	flags.DurationVar(&o.duration, "duration", 0, "of each single measurement (default 400ms, or 250ms with -short; of stampede a minute, or 10s; of deploy the TTL, 30s or 6s; of each setting of invalidate 15s, or 4s)")
+	flags.IntVar(&o.rounds, "rounds", 0, "measure remote or web this many times, and take medians (default 5, or 7 of web; or 4 with -short)")
+	flags.DurationVar(&o.duration, "duration", 0, "of each single measurement (default 400ms, or 500ms of web; or 250ms with -short; of stampede a minute, or 10s; of deploy the TTL, 30s or 6s; of each setting of invalidate 15s, or 4s)")
 	cells = flags.String("cells", "", "measure only what has a name that `regexp` matches, as in the ratios' names: 1KiB/c64$, say")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of each process to the folder `dir`")
 	flags.StringVar(&o.json, "json", "", "write every single measurement to `file` as well")

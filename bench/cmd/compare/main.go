@@ -26,12 +26,14 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/web"
 )
 
 func main() {
 	deploy.Child()
 	invalidate.Child()
 	stampede.Child()
+	web.Child()
 	remote.Child()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -12,12 +12,14 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/web"
 )
 
 func TestMain(m *testing.M) {
 	deploy.Child()
 	invalidate.Child()
 	stampede.Child()
+	web.Child()
 	remote.Child()
 	m.Run()
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/web"
 )
 
 // A suite is something that -what can name. Each is a package of its own.
@@ -26,6 +27,7 @@ var suites = []suite{
 	{"stampede", "values in demand whose time is over: how often they are loaded, and who waits for that", runStampede, &results},
 	{"deploy", "a fleet whose instances are replaced in turn, and one that crashes: what the origin loads then", runDeploy, &results},
 	{"invalidate", "values that are removed: whether they are ever read again, and what a Remove takes", runInvalidate, &results},
+	{"web", "cached hits through the example service, against a bare handler of net/http and other caches: nginx, Varnish and Traffic Server where installed", runWeb, &results},
 	{"conformance", "what an HTTP cache must and should do, by http-cache-tests: what of it the example service does", runConformance, &conformancePage},
 }
 
@@ -76,6 +78,18 @@ func runDeploy(ctx context.Context, o *options) (*report.Report, error) {
 
 func runInvalidate(ctx context.Context, o *options) (*report.Report, error) {
 	return invalidate.Run(ctx, invalidate.Options{Short: o.short, Duration: o.duration, Progress: o.progress})
+}
+
+func runWeb(ctx context.Context, o *options) (*report.Report, error) {
+	return web.Run(ctx, web.Options{
+		Short:    o.short,
+		Rounds:   o.rounds,
+		Duration: o.duration,
+		Kinds:    o.kinds,
+		Cells:    o.cells,
+		Profile:  o.profile,
+		Progress: o.progress,
+	})
 }
 
 func runConformance(ctx context.Context, o *options) (*report.Report, error) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/webcache"
 )
 
 //go:embed runner.mjs
@@ -82,7 +83,7 @@ func Run(ctx context.Context, o Options) (_ *report.Report, err error) {
 
 // runAll starts the suite's origin and, for each run, instances in front of it.
 func runAll(ctx context.Context, o Options, s *suite, temp string) (runs []*Measured, notes []string, err error) {
-	b, err := build(ctx, temp)
+	b, err := webcache.Build(ctx, temp)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,7 +96,7 @@ func runAll(ctx context.Context, o Options, s *suite, temp string) (runs []*Meas
 		if o.Short && p.name != "rfc" {
 			continue
 		}
-		if missing := b.lacks(p); len(missing) > 0 {
+		if missing := b.Lacks(p.flags); len(missing) > 0 {
 			notes = append(notes, fmt.Sprintf("The program does not have %s, which profile %s is about: it was run without", strings.Join(missing, " "), p.name))
 			o.Progress("%s", notes[len(notes)-1])
 		}
@@ -114,14 +115,14 @@ func runAll(ctx context.Context, o Options, s *suite, temp string) (runs []*Meas
 }
 
 // through runs the suite through instances of its own.
-func (r *Measured) through(ctx context.Context, o Options, s *suite, b *binary, temp, origin string, p profile) (err error) {
+func (r *Measured) through(ctx context.Context, o Options, s *suite, b *webcache.Binary, temp, origin string, p profile) (err error) {
 	begun := time.Now()
-	f, err := b.start(ctx, temp, r.Instances, origin, p, o.Dump)
+	f, err := b.Start(ctx, temp, r.Instances, origin, p.flags, o.Dump)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.close()) }()
-	if r.Results, err = s.run(ctx, temp, strings.Join(f.urls, ","), o.ID, o.Dump); err != nil {
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if r.Results, err = s.run(ctx, temp, strings.Join(f.URLs, ","), o.ID, o.Dump); err != nil {
 		return err
 	}
 	r.tell(o, begun)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/webcache"
 )
 
 func TestMain(m *testing.M) { benchtest.Main(m, func() {}) }
@@ -131,13 +132,13 @@ func TestExpected(t *testing.T) {
 }
 
 func TestFlagsThatTheProgramLacks(t *testing.T) {
-	b := &binary{help: "  -store-set-cookie\n    \tstore them, unlike -trust-client-cache-control-x\n"}
+	b := &webcache.Binary{Help: "  -store-set-cookie\n    \tstore them, unlike -trust-client-cache-control-x\n"}
 	for _, p := range profiles() {
 		want := []string{"-trust-client-cache-control"}
 		if p.name == "safe" {
 			want = nil
 		}
-		if got := b.lacks(p); !slices.Equal(got, want) {
+		if got := b.Lacks(p.flags); !slices.Equal(got, want) {
 			t.Errorf("%s lacks %v, want %v", p.name, got, want)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func ownCPU() (time.Duration, error) {
@@ -17,26 +19,41 @@ func ownCPU() (time.Duration, error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
 }
 
-// tick is the unit of the times in /proc, 1/100 s on every architecture that Go runs on.
-const tick = 10 * time.Millisecond
-
+// cpuOf asks for the CPU-time clock of another process, which has more than the hundredths of a second of /proc.
 func cpuOf(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	const sched = 2 // CPUCLOCK_SCHED of the kernel: what all threads have run, those that have ended included
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid)<<3|sched, &t); err != nil {
+		return 0, fmt.Errorf("the CPU time of process %d: %w", pid, err)
+	}
+	return time.Duration(t.Nano()), nil
+}
+
+// withDescendants returns the process, its children, theirs, and so on.
+func withDescendants(pid int) ([]int, error) {
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	// The name, in parentheses, may have spaces. utime and stime are the 14th and 15th field, and the name is the 2nd.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat has too few fields", pid)
-	}
-	var ticks int64
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(string(f), 10, 64)
+	children := make(map[int][]int)
+	for _, e := range entries {
+		child, err := strconv.Atoi(e.Name())
 		if err != nil {
-			return 0, err
+			continue
 		}
-		ticks += n
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
+		if err != nil {
+			continue // it has ended
+		}
+		// The name, in parentheses, may have spaces. The parent is the second field behind it.
+		if fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]); len(fields) > 1 {
+			parent, _ := strconv.Atoi(string(fields[1]))
+			children[parent] = append(children[parent], child)
+		}
 	}
-	return time.Duration(ticks) * tick, nil
+	all := []int{pid}
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all, nil
 }

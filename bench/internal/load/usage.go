@@ -32,3 +32,20 @@ func SpentBy(pid int) (Usage, error) {
 	cpu, err := cpuOf(pid)
 	return Usage{CPU: cpu}, err
 }
+
+// SpentByTree returns what a process has spent, and those that it started, and so on.
+func SpentByTree(pid int) (Usage, error) {
+	all, err := withDescendants(pid)
+	if err != nil {
+		return Usage{}, err
+	}
+	var sum Usage
+	for _, p := range all {
+		u, err := SpentBy(p)
+		if err != nil {
+			return Usage{}, err
+		}
+		sum.CPU += u.CPU
+	}
+	return sum, nil
+}

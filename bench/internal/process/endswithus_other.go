@@ -2,7 +2,12 @@
 
 package process
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
 // endsWithUs has nothing to offer here: the program ends when this process closes it.
 func endsWithUs() *syscall.SysProcAttr { return nil }
+
+func kill(p *os.Process) { _ = p.Kill() } // it may have ended

@@ -68,9 +68,9 @@ func (p *Program) heard(w io.Writer) io.Writer {
 // Said returns the end of what the program has said.
 func (p *Program) Said() string { return p.said.String() }
 
-// Close ends the program at once, and returns when it has ended.
+// Close ends the program at once, and on Linux the processes that it has started, and returns when it has ended.
 func (p *Program) Close() error {
-	_ = p.cmd.Process.Kill() // it may have ended
+	kill(p.cmd.Process)
 	<-p.exited
 	return nil
 }

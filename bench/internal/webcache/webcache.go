@@ -1,4 +1,5 @@
-package conformance
+// Package webcache builds the example service, and starts fleets of it.
+package webcache
 
 import (
 	"context"
@@ -24,84 +25,71 @@ const (
 	readyTimeout = 20 * time.Second
 )
 
-// A profile is flags of the program.
-type profile struct {
-	name, about string
-	flags       []string
+// A Binary is the program, built.
+type Binary struct {
+	File string
+	Help string // what it says with -h
 }
 
-// profiles returns all of them.
-func profiles() []profile {
-	return []profile{
-		{"rfc", "what RFC 9111 lets a shared cache do: it stores responses that set cookies, and heeds the client's Cache-Control", []string{"-store-set-cookie", "-trust-client-cache-control"}},
-		{"safe", "the program's default", nil},
-	}
-}
-
-// A binary is the program, built.
-type binary struct {
-	file string
-	help string
-}
-
-func build(ctx context.Context, temp string) (*binary, error) {
-	b := &binary{file: filepath.Join(temp, "webcache")}
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.file, program).CombinedOutput(); err != nil {
+// Build builds it into a folder.
+func Build(ctx context.Context, temp string) (*Binary, error) {
+	b := &Binary{File: filepath.Join(temp, "webcache")}
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", b.File, program).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build %s: %w: %s", program, err, out)
 	}
-	out, err := exec.CommandContext(ctx, b.file, "-h").CombinedOutput()
+	out, err := exec.CommandContext(ctx, b.File, "-h").CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("webcache -h: %w: %s", err, out)
 	}
-	b.help = string(out)
+	b.Help = string(out)
 	return b, nil
 }
 
-// knows reports whether the program has a flag.
-func (b *binary) knows(flag string) bool {
-	return slices.Contains(strings.Fields(b.help), flag)
+// Knows reports whether the program has a flag.
+func (b *Binary) Knows(flag string) bool {
+	return slices.Contains(strings.Fields(b.Help), flag)
 }
 
-// lacks returns the flags of a profile that the program does not have.
-func (b *binary) lacks(p profile) []string {
-	return slices.DeleteFunc(slices.Clone(p.flags), b.knows)
+// Lacks returns those of the flags that the program does not have.
+func (b *Binary) Lacks(flags []string) []string {
+	return slices.DeleteFunc(slices.Clone(flags), b.Knows)
 }
 
-// A fleet is instances of the program, each a process of its own.
-type fleet struct {
-	urls      []string
-	instances []*process.Program
+// A Fleet is instances of the program, each a process of its own.
+type Fleet struct {
+	URLs      []string
+	Instances []*process.Program
 }
 
-// start starts n instances in front of an origin, and waits until they are ready.
-func (b *binary) start(ctx context.Context, temp string, n int, origin string, p profile, w io.Writer) (f *fleet, err error) {
+// Start starts n instances in front of an origin, with those of the flags that the program has, and waits until they are ready. What they log goes to w, unless that is nil.
+func (b *Binary) Start(ctx context.Context, temp string, n int, origin string, flags []string, w io.Writer) (f *Fleet, err error) {
 	for range 3 { // somebody else may take a port first
-		f = &fleet{}
-		if err = b.startFleet(ctx, f, temp, n, origin, p, w); err == nil {
+		f = &Fleet{}
+		if err = b.startFleet(ctx, f, temp, n, origin, flags, w); err == nil {
 			return f, nil
 		}
-		if err = errors.Join(err, f.close()); ctx.Err() != nil {
+		if err = errors.Join(err, f.Close()); ctx.Err() != nil {
 			break
 		}
 	}
 	return nil, err
 }
 
-func (b *binary) startFleet(ctx context.Context, f *fleet, temp string, n int, origin string, p profile, w io.Writer) error {
+func (b *Binary) startFleet(ctx context.Context, f *Fleet, temp string, n int, origin string, flags []string, w io.Writer) error {
 	addrs, err := freeaddr.Find("127.0.0.1", 2*n)
 	if err != nil {
 		return err
 	}
 	for _, a := range addrs[:n] {
-		f.urls = append(f.urls, "http://"+a)
+		f.URLs = append(f.URLs, "http://"+a)
 	}
-	args := append([]string{"-origin", origin}, slices.DeleteFunc(slices.Clone(p.flags), func(flag string) bool { return !b.knows(flag) })...)
+	args := append([]string{"-origin", origin}, slices.DeleteFunc(slices.Clone(flags), func(flag string) bool { return !b.Knows(flag) })...)
 	if n > 1 {
 		secret := filepath.Join(temp, "secret")
 		if err := os.WriteFile(secret, []byte(rand.Text()), 0o600); err != nil {
 			return err
 		}
-		args = append(args, "-peers", strings.Join(f.urls, ","), "-secret-file", secret)
+		args = append(args, "-peers", strings.Join(f.URLs, ","), "-secret-file", secret)
 	}
 	if w != nil {
 		args = append(args, "-log", "debug")
@@ -109,17 +97,17 @@ func (b *binary) startFleet(ctx context.Context, f *fleet, temp string, n int, o
 	for i := range n {
 		own := append([]string{"-listen", addrs[i], "-admin", addrs[n+i]}, args...)
 		if n > 1 {
-			own = append(own, "-self", f.urls[i])
+			own = append(own, "-self", f.URLs[i])
 		}
-		cmd := exec.Command(b.file, own...)
+		cmd := exec.Command(b.File, own...)
 		cmd.Stderr = w
 		in, err := process.StartProgram(ctx, cmd, addrs[i])
 		if err != nil {
 			return err
 		}
-		f.instances = append(f.instances, in)
+		f.Instances = append(f.Instances, in)
 	}
-	for i, in := range f.instances {
+	for i, in := range f.Instances {
 		if err := waitReady(ctx, "http://"+addrs[n+i]); err != nil {
 			return fmt.Errorf("instance %d: %w: %s", i+1, err, in.Said())
 		}
@@ -127,8 +115,9 @@ func (b *binary) startFleet(ctx context.Context, f *fleet, temp string, n int, o
 	return nil
 }
 
-func (f *fleet) close() error {
-	return process.Each(f.instances, func(_ int, in *process.Program) error { return in.Close() })
+// Close ends all instances.
+func (f *Fleet) Close() error {
+	return process.Each(f.Instances, func(_ int, in *process.Program) error { return in.Close() })
 }
 
 // waitReady waits until an instance is ready, and has found all others.
