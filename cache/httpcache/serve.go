@@ -108,7 +108,11 @@ func (h *Handler) setHeader(header http.Header, l *lookup, now time.Time) {
 	switch {
 	case l.trace.Loaded && !l.stale:
 		h.count.misses.Add(1)
-		params := "fwd=" + l.why + "; fwd-status=" + strconv.Itoa(o.status) + "; stored"
+		status := o.status
+		if o.validated {
+			status = http.StatusNotModified
+		}
+		params := "fwd=" + l.why + "; fwd-status=" + strconv.Itoa(status) + "; stored"
 		if o.asker != l.ask.ID() {
 			params += "; collapsed"
 		}
