@@ -126,7 +126,7 @@ func (h *Handler) answerDirect(ctx context.Context, key string) (cache.Entry[*ob
 		return cache.Entry[*object]{}, fmt.Errorf("httpcache: there is no key %q", key)
 	}
 	if parts[0] == "soft" && len(parts) >= 3 {
-		h.purges.note(parts[2], parts[3:])
+		h.purges.note(parts[1], parts[2], parts[3:])
 		return unkept(&object{kind: kindMark, at: h.self}), nil
 	}
 	if parts[0] == "who" && len(parts) >= 3 {

@@ -15,7 +15,7 @@ import (
 )
 
 // encoding is the cache.Config.Version: change it with the format.
-const encoding = "2"
+const encoding = "3"
 
 // codec translates objects for other instances: the fields of an object in their order, what is not of its kind left out. Numbers are
 // uvarints, times nanoseconds; a string is a length and bytes, a list a number and its elements. What is inline of a body comes last.
@@ -69,6 +69,7 @@ func (o *object) appendResponse(w *writer) {
 	w.uvarint(uint64(o.body.first))
 	w.list(o.variant.fields)
 	w.list(o.keys)
+	w.list(o.after)
 	w.header(o.header)
 }
 
@@ -121,7 +122,7 @@ func (o *object) readResponse(r *reader) {
 	b.size = int64(r.uvarint(maxSize)) - 1
 	b.chunk = int64(r.uvarint(maxSize))
 	b.first = int64(r.uvarint(maxSize))
-	o.variant.fields, o.keys = r.list(), r.list()
+	o.variant.fields, o.keys, o.after = r.list(), r.list(), r.list()
 	if len(o.variant.fields) > 0 {
 		o.variant.count = new(variants) // this instance may own them from now on, and counts those that it fills
 	}

@@ -40,6 +40,7 @@ type object struct {
 	retry   time.Time     // the origin failed, and is not asked again before
 	variant variant
 	keys    []string // surrogate keys
+	after   []string // soft purges that were known when the origin was asked
 	shown   *shown   // nil for what is not kept
 	body    body     // and of a part
 	part    partEnd  // what follows a part

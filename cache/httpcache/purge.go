@@ -97,7 +97,8 @@ const (
 func (h *Handler) softPurge(ctx context.Context, what string, names ...string) (Purged, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*invalidateTimeout)
 	defer cancel()
-	h.purges.note(what, names)
+	id := newID()
+	h.purges.note(id, what, names)
 	p := Purged{Acknowledged: []string{h.self}}
 	if h.cfg.Peers == nil {
 		return p, nil
@@ -106,7 +107,7 @@ func (h *Handler) softPurge(ctx context.Context, what string, names ...string) (
 	var wg sync.WaitGroup
 	for _, o := range h.cfg.Peers.Others() {
 		wg.Go(func() {
-			key := directKey(o.Addr(), append([]string{"soft", newID(), what}, names...)...)
+			key := directKey(o.Addr(), append([]string{"soft", id, what}, names...)...)
 			done, err := h.cache.Get(ctx, key)
 			mu.Lock()
 			defer mu.Unlock()
@@ -131,48 +132,71 @@ func (h *Handler) softPurge(ctx context.Context, what string, names ...string) (
 // purges are the soft purges that an instance has heard of.
 type purges struct {
 	mu  sync.RWMutex // guards what follows
-	at  map[string]time.Time
-	all time.Time
+	at  map[string]purge
+	all purge
+}
+
+// A purge is the last one of something. It has the same ID on all instances.
+type purge struct {
+	id string
+	at time.Time // when this instance heard of it
 }
 
 const (
 	// maxPurges bounds the soft purges that an instance remembers. Beyond them, all is stale.
 	maxPurges = 4096
 
-	// purgeMargin is how much older a response from another instance is taken to be than it says, since its way here took time.
+	// purgeMargin is how much older a response from another instance is taken to be than it says, since its way here took time; unless it
+	// says that the origin was asked for it when the purge was known.
 	purgeMargin = 2 * time.Second
+
+	// purgeMemory is for how long responses say so: until the instance that heard of the purge last is beyond the margin.
+	purgeMemory = 2*invalidateTimeout + 2*purgeMargin
 )
 
-func (ps *purges) note(what string, names []string) {
+func (ps *purges) note(id, what string, names []string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	now := time.Now()
+	p := purge{id, time.Now()}
 	if what == softAll || len(ps.at)+len(names) > maxPurges {
-		ps.all = now
+		ps.all = p
 		clear(ps.at)
 		return
 	}
 	if ps.at == nil {
-		ps.at = make(map[string]time.Time)
+		ps.at = make(map[string]purge)
 	}
 	for _, n := range names {
-		ps.at[what+n] = now
+		ps.at[what+n] = p
 	}
+}
+
+// find reports whether is holds for a purge of the URL with a key, of one of surrogate keys, or of everything.
+func (ps *purges) find(key string, keys []string, is func(purge) bool) bool {
+	ps.mu.RLock()
+	defer ps.mu.RUnlock()
+	if ps.all.id == "" && len(ps.at) == 0 {
+		return false
+	}
+	return is(ps.all) || is(ps.at[softURL+baseOf(key)]) || slices.ContainsFunc(keys, func(k string) bool { return is(ps.at[softKeys+k]) })
 }
 
 // has reports whether o, which is the response of the URL with a key, has been purged since it was loaded.
 func (ps *purges) has(key string, o *object) bool {
-	ps.mu.RLock()
-	defer ps.mu.RUnlock()
-	if ps.all.IsZero() && len(ps.at) == 0 {
-		return false
-	}
 	loaded := o.arrived.Add(-o.since)
 	if o.remote {
 		loaded = loaded.Add(-purgeMargin)
 	}
-	if ps.all.After(loaded) || ps.at[softURL+baseOf(key)].After(loaded) {
-		return true
-	}
-	return slices.ContainsFunc(o.keys, func(k string) bool { return ps.at[softKeys+k].After(loaded) })
+	return ps.find(key, o.keys, func(p purge) bool { return p.at.After(loaded) && !slices.Contains(o.after, p.id) })
+}
+
+// before returns the IDs of the latest purges of a response that this instance had heard of when it asked the origin for it.
+func (ps *purges) before(sent time.Time, key string, keys []string) (ids []string) {
+	ps.find(key, keys, func(p purge) bool {
+		if !p.at.After(sent) && sent.Sub(p.at) < purgeMemory && !slices.Contains(ids, p.id) {
+			ids = append(ids, p.id)
+		}
+		return false
+	})
+	return ids
 }

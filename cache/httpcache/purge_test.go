@@ -106,6 +106,42 @@ func TestSoftPurgeValidates(t *testing.T) {
 	})
 }
 
+// One validation is enough for all instances, right after a soft purge: how long the response was on its way does not matter.
+func TestSoftPurgeValidatesOnce(t *testing.T) {
+	for name, purge := range map[string]func(ctx context.Context, h *Handler) (Purged, error){
+		"url": func(ctx context.Context, h *Handler) (Purged, error) { return h.Purge(ctx, "/x", true) },
+		"keys": func(ctx context.Context, h *Handler) (Purged, error) {
+			return h.PurgeKeys(ctx, []string{"other", "k"}, true)
+		},
+		"all": func(ctx context.Context, h *Handler) (Purged, error) { return h.PurgeAll(ctx, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := &fakeOrigin{answer: func(r *http.Request) (*http.Response, error) {
+					time.Sleep(10 * time.Millisecond)
+					if r.Header.Get("If-None-Match") != "" {
+						return response(304, `ETag: "e"`, "Cache-Control: max-age=600", "Surrogate-Key: k", "", ""), nil
+					}
+					return response(200, `ETag: "e"`, "Cache-Control: max-age=600", "Surrogate-Key: k", "", "x"), nil
+				}}
+				_, hs := startFleet(t, 3, Config{Transport: o})
+				for n := range 2 {
+					for i := range 9 { // so that it is in everybody's memory
+						get(hs[i%3], "/x")
+					}
+					if got := o.requests.Load(); got != int64(n+1) {
+						t.Errorf("after %d purges the origin saw %d requests", n, got)
+					}
+					time.Sleep(time.Millisecond)
+					if _, err := purge(t.Context(), hs[n]); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestPurgeOfWhatIsNone(t *testing.T) {
 	h := start(t, Config{Transport: origin(200)})
 	for name, purge := range map[string]func() (Purged, error){

@@ -22,6 +22,7 @@ func (x *exchange) object(e *rules.Exchange, p *rules.Policy) *object {
 		keys: surrogateKeys(e.Header), shown: new(shown),
 	}
 	o.keep = max(o.policy.lifetime-o.age, 0) + max(o.policy.whileRevalidate, o.policy.ifError, x.h.cfg.KeepStale)
+	o.after = x.h.purges.before(x.sent, x.key, o.keys)
 	o.variant.fields = p.Vary
 	if len(p.Vary) > 0 {
 		o.variant.values = rules.VaryValues(p.Vary, x.ask.Header())
