@@ -234,18 +234,51 @@ func (r *reader) flags(flags ...*bool) {
 	}
 }
 
+// header reads a header. Its strings are parts of one, and so are its slices of values: they live as long as each other.
 func (r *reader) header() http.Header {
-	lines := r.uvarint(maxLines)
-	h := make(http.Header, min(lines, 32))
-	for range lines {
-		name, value := r.string(), r.string()
-		if r.failed || !validField(name, value) {
+	lines := int(r.uvarint(maxLines))
+	all := string(r.src[:r.stringsEnd(2*lines)])
+	if r.failed {
+		return nil
+	}
+	next := func() (s string) {
+		before := len(r.src)
+		n := int(r.uvarint(uint64(len(r.src))))
+		all = all[before-len(r.src):]
+		s, all, r.src = all[:n], all[n:], r.src[n:]
+		return s
+	}
+	h, values := make(http.Header, min(lines, 32)), make([]string, lines)
+	for i := range lines {
+		name, value := next(), next()
+		if !validField(name, value) {
 			r.fail()
 			return nil
 		}
-		h[name] = slices.Clip(append(h[name], value))
+		if values[i] = value; h[name] == nil {
+			h[name] = values[i : i+1 : i+1]
+		} else {
+			h[name] = slices.Clip(append(h[name], value))
+		}
 	}
 	return h
+}
+
+// stringsEnd is where the next n strings end.
+func (r *reader) stringsEnd(n int) int {
+	ahead := *r
+	for range n {
+		size := ahead.uvarint(uint64(len(ahead.src)))
+		if size > uint64(len(ahead.src)) {
+			ahead.fail()
+		}
+		if ahead.failed {
+			r.fail()
+			return 0
+		}
+		ahead.src = ahead.src[size:]
+	}
+	return len(r.src) - len(ahead.src)
 }
 
 func (r *reader) fail() { r.src, r.failed = nil, true }

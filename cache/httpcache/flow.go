@@ -250,11 +250,11 @@ func (f *flow) awaitLonger(ctx context.Context, n int64) (longer bool, err error
 	return f.end > n, nil
 }
 
-// ended returns how many bytes there were, and the error that the flow ended with, nil if it goes on.
-func (f *flow) ended() (n int64, err error) {
+// length is how many bytes have come.
+func (f *flow) length() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.end, f.err
+	return f.end
 }
 
 // inMemory is how many bytes the flow takes.

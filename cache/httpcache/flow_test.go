@@ -115,7 +115,7 @@ func TestFlowWindow(t *testing.T) {
 		f.window()
 		begin := time.Now()
 		fillFlow(t.Context(), f, body, io.EOF)
-		if _, err := f.ended(); !errors.Is(err, errNoReaders) || time.Since(begin) > 3*readerPatience {
+		if _, err := f.awaitLonger(t.Context(), 1<<40); !errors.Is(err, errNoReaders) || time.Since(begin) > 3*readerPatience {
 			t.Errorf("it ended with %v after %v", err, time.Since(begin))
 		}
 	})
