@@ -31,7 +31,7 @@ func TestPrivateStreams(t *testing.T) {
 	for at := range 2 {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				body := text(900 << 10)
+				body := text(300 << 10)
 				o := streaming(private, time.Second, -1, piece{text: body}, piece{after: 20 * time.Second, text: body}, piece{after: 20 * time.Second, text: "end"})
 				fleet, hs := startFleet(t, 2, Config{Transport: o})
 				owner := ownerOf(fleet, hs[0], "/x")

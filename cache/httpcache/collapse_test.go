@@ -91,9 +91,9 @@ func TestSlowClientsAreAlone(t *testing.T) {
 		for slowAt := range 2 {
 			t.Run(fmt.Sprint(header, slowAt), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					body := text(64 << 10)
+					body := text(16 << 10)
 					o := streaming(header, 0, -1, repeated(piece{after: 10 * time.Millisecond, text: body}, 32)...)
-					fleet, hs := startFleet(t, 2, Config{Transport: o})
+					fleet, hs := startFleet(t, 2, Config{Transport: o, MaxBytes: 4 << 20})
 					owner := ownerOf(fleet, hs[0], "/x")
 					begin := time.Now()
 					slow := &answer{pace: 10 * time.Second}

@@ -84,6 +84,11 @@ type Config struct {
 	// StoreSetCookie has responses with Set-Cookie stored, which RFC 9111, 7.3 leaves to the cache: everybody gets the same cookie.
 	StoreSetCookie bool
 
+	// StorePost has the response to a POST stored, as what a GET of the same URL gives, if its Content-Location and an explicit freshness say so (RFC 9110,
+	// 9.3.3). Where two POSTs overlap, the origin may have heeded them in another order than their responses come in: then what is
+	// stored is the older one's, for as long as it is fresh.
+	StorePost bool
+
 	// CheckTypes has nothing stored whose path ends as that of a kind of file, such as .css or .png, and whose Content-Type is of another: a path that
 	// looks static does not make a page static.
 	CheckTypes bool

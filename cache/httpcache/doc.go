@@ -18,7 +18,7 @@
 //
 // # What is stored
 //
-// What RFC 9111, 3 allows a shared cache, of responses to GET and, where it says so itself, to POST (RFC 9110, 9.3.3): with an explicit or a heuristic
+// What RFC 9111, 3 allows a shared cache, of responses to GET (and to POST, with Config.StorePost): with an explicit or a heuristic
 // freshness, or a validator. Targeted fields (RFC 9213, Config.Targets) go before Cache-Control. Responses with Set-Cookie are not stored unless
 // Config.StoreSetCookie says so, and those to requests with Authorization only if they say so themselves (3.5). What is ambiguous counts as what it forbids.
 //

@@ -56,7 +56,7 @@ func (x *exchange) send() error {
 	}
 	req := x.request(u, host)
 	x.sent = time.Now()
-	resp, err := x.h.filling.RoundTrip(req)
+	resp, err := x.h.filling.RoundTrip(req) //nolint:bodyclose // discard closes it, or pump
 	if err != nil {
 		if cause := context.Cause(x.ctx); cause != nil {
 			err = fmt.Errorf("%w (%w)", cause, err)

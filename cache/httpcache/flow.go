@@ -230,11 +230,11 @@ func (f *flow) awaitLonger(ctx context.Context, n int64) (longer bool, err error
 	return f.end > n, nil
 }
 
-// ended returns the error that the flow ended with, nil if it goes on, and how many bytes there were.
-func (f *flow) ended() (err error, n int64) {
+// length is how many bytes have come.
+func (f *flow) length() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.err, f.end
+	return f.end
 }
 
 // inMemory is how many bytes the flow takes.

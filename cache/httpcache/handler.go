@@ -2,8 +2,11 @@ package httpcache
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"slices"
@@ -61,7 +64,7 @@ func New(config Config) (*Handler, error) {
 	}
 	h := &Handler{
 		cfg: cfg, sites: sites, transport: cfg.Transport,
-		via: "1.1 fleetcache", loop: "fleetcache-" + cfg.Name,
+		via: "1.1 fleetcache", loop: loopID(&cfg),
 		rules:     rules.Options{StoreSetCookie: cfg.StoreSetCookie, Targets: cfg.Targets, Heuristic: !cfg.NoHeuristics},
 		chunk:     min(chunkBytes, cfg.MaxBytes/chunkShare, cfg.MaxObjectBytes),
 		surrogate: slices.Contains(cfg.Targets, "Surrogate-Control"),
@@ -147,6 +150,16 @@ func (h *Handler) refuse(w http.ResponseWriter, code int, text string) {
 	h.count.failed.Add(1)
 	h.addStatus(w.Header(), "detail=refused", "")
 	http.Error(w, text, code)
+}
+
+// loopID is what a cache is called in CDN-Loop: the same at all instances, and another one for a cache with other origins, which may stand in front of this one.
+func loopID(c *Config) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%q %q", c.Name, c.Origin)
+	for _, host := range slices.Sorted(maps.Keys(c.Origins)) {
+		fmt.Fprintf(sum, " %q %q", host, c.Origins[host])
+	}
+	return "fleetcache-" + hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
 // loops reports whether a request has been sent by this cache (RFC 8586).

@@ -62,9 +62,22 @@ func (h *Handler) watch(ctx context.Context, l *lookup) (context.Context, func()
 	patience := min(max(time.Duration(h.latency.Load())/patienceShare, minPatience), maxPatience)
 	key, id := l.key, l.ask.ID()
 	timer := time.AfterFunc(patience, func() {
-		// l.trace belongs to the call that waits.
-		if who := h.askerOf(cache.WithTrace(ctx, new(cache.Trace)), key); who != "" && who != id {
-			cancel(errImpatient)
+		for {
+			// l.trace belongs to the call that waits.
+			switch h.askerOf(cache.WithTrace(ctx, new(cache.Trace)), key) {
+			case id:
+				return
+			case "": // the fill has yet to begin
+			default:
+				cancel(errImpatient)
+				return
+			}
+			select {
+			case <-time.After(patience):
+				patience = min(2*patience, maxPatience)
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
 	return ctx, func() {

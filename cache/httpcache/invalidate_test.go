@@ -149,3 +149,52 @@ func TestInvalidationUnreached(t *testing.T) {
 		})
 	}
 }
+
+// Location and Content-Location of the response to an unsafe request name what is invalidated, too, if it is of the same origin (RFC 9111, 4.4), and with
+// all its variants.
+func TestInvalidationByLocation(t *testing.T) {
+	tests := []struct {
+		line string
+		gone bool
+	}{
+		{"Location: /other", true},
+		{"Content-Location: /other", true},
+		{"Location: other", true},
+		{"Location: http://origin.test/other", true},
+		{"Location: http://evil.test/other", false},
+		{"Location: https://origin.test/other", false},
+		{"Location: //evil.test/other", false},
+		{"Content-Location: http://origin.test:81/other", false},
+		{"Location: /another", false},
+		{"Location: ::", false},
+		{"X-Location: /other", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.line, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := &fakeOrigin{}
+				o.answer = func(r *http.Request) (*http.Response, error) {
+					if r.Method == http.MethodPost {
+						return response(201, tt.line), nil
+					}
+					return response(200, "Cache-Control: max-age=60", "Vary: X-A", "", r.Header.Get("X-A")), nil
+				}
+				_, hs := startFleet(t, 3, Config{Transport: o})
+				look := func() int64 {
+					o.requests.Store(0)
+					for _, h := range hs {
+						for _, a := range []string{"1", "2"} {
+							wantBody(t, get(h, "/other", "X-A: "+a), 200, a)
+						}
+					}
+					return o.requests.Load()
+				}
+				look()
+				do(hs[0], "POST", "/x")
+				if n := look(); n != map[bool]int64{true: 2}[tt.gone] {
+					t.Errorf("the origin saw %d requests for two variants, gone: %v", n, tt.gone)
+				}
+			})
+		})
+	}
+}

@@ -76,8 +76,8 @@ func TestChunksThatAreGone(t *testing.T) {
 		for _, length := range []bool{true, false} {
 			t.Run(fmt.Sprint(tag, length), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					o := newLarge(text(1<<20), length, "Cache-Control: max-age=600", tag)
-					fleet, hs := startFleet(t, 3, Config{Transport: o, MaxBytes: 4 << 20, MaxObjectBytes: 2 << 20, MirrorTTL: -1})
+					o := newLarge(text(250<<10), length, "Cache-Control: max-age=600", tag)
+					fleet, hs := startFleet(t, 3, Config{Transport: o, MaxBytes: 1 << 20, MaxObjectBytes: 512 << 10, MirrorTTL: -1})
 					owner := ownerOf(fleet, hs[0], "/x")
 					wantBody(t, get(hs[owner], "/x"), 200, o.body)
 					synctest.Wait()
@@ -105,9 +105,9 @@ func TestChunksThatAreGone(t *testing.T) {
 func TestChunksOfWhatIsValidated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, tag := range []string{`ETag: "e"`, `ETag: W/"e"`} {
-			o := newLarge(text(300<<10), true, "Cache-Control: max-age=60", tag)
-			_, hs := startFleet(t, 2, Config{Transport: o, MaxBytes: 4 << 20, MaxObjectBytes: 2 << 20, KeepStale: time.Minute})
-			for i := range 20 {
+			o := newLarge(text(60<<10), true, "Cache-Control: max-age=60", tag)
+			_, hs := startFleet(t, 2, Config{Transport: o, MaxBytes: 1 << 20, MaxObjectBytes: 512 << 10, KeepStale: time.Minute})
+			for i := range 8 {
 				if w := get(hs[i%2], "/x"); w.aborted || w.Body.String() != o.body {
 					t.Errorf("%s: look %d: got %d, %d bytes, aborted: %v", tag, i, w.Code, w.Body.Len(), w.aborted)
 				}
@@ -119,7 +119,7 @@ func TestChunksOfWhatIsValidated(t *testing.T) {
 
 // A body that turns out to be longer than MaxObjectBytes gets to all who have begun to read it, and is not stored.
 func TestLongerThanMaxObjectBytes(t *testing.T) {
-	for _, size := range []int{256<<10 + 1, 2 << 20} {
+	for _, size := range []int{64<<10 + 1, 512 << 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				part := text(size / 8)
@@ -127,7 +127,7 @@ func TestLongerThanMaxObjectBytes(t *testing.T) {
 					resp := streamed(r.Context(), "Cache-Control: max-age=60", -1, append(repeated(piece{after: time.Second, text: part}, 8), piece{text: "."})...)
 					return resp, nil
 				}}
-				_, hs := startFleet(t, 3, Config{Transport: o, MaxBytes: 4 << 20, MaxObjectBytes: 256 << 10})
+				_, hs := startFleet(t, 3, Config{Transport: o, MaxBytes: 1 << 20, MaxObjectBytes: 64 << 10})
 				want := strings.Repeat(part, 8) + "."
 				for range 2 {
 					var wg sync.WaitGroup
@@ -145,7 +145,7 @@ func TestLongerThanMaxObjectBytes(t *testing.T) {
 				if n := o.requests.Load(); n != 10 {
 					t.Errorf("the origin saw %d requests, want one for all, and then one for each of 9", n)
 				}
-				time.Sleep(time.Hour)
+				time.Sleep(3 * readerPatience)
 				noFlows(t, hs...)
 			})
 		})
@@ -154,10 +154,10 @@ func TestLongerThanMaxObjectBytes(t *testing.T) {
 
 // What is cut short in a chunk that is not the first one ends nobody's answer well, and the next one has all of it.
 func TestTruncatedInChunks(t *testing.T) {
-	for _, length := range []int64{-1, 400 << 10} {
+	for _, length := range []int64{-1, 80 << 10} {
 		t.Run(fmt.Sprint(length), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				part := text(100 << 10)
+				part := text(20 << 10)
 				ill := true
 				o := &fakeOrigin{answer: func(r *http.Request) (*http.Response, error) {
 					pieces := repeated(piece{after: time.Second, text: part}, 4)
@@ -166,7 +166,7 @@ func TestTruncatedInChunks(t *testing.T) {
 					}
 					return streamed(r.Context(), "Cache-Control: max-age=60", length, pieces...), nil
 				}}
-				_, hs := startFleet(t, 3, Config{Transport: o, MaxBytes: 4 << 20, MaxObjectBytes: 1 << 20})
+				_, hs := startFleet(t, 3, Config{Transport: o, MaxBytes: 1 << 20, MaxObjectBytes: 512 << 10})
 				var wg sync.WaitGroup
 				for i := range 9 {
 					wg.Go(func() {

@@ -104,3 +104,23 @@ func TestLeakProbeWithVary(t *testing.T) {
 		}
 	})
 }
+
+// The one whose request is to be the fill waits for his turn: once he has it, nobody waits for him.
+func TestImpatienceBeforeTheFillBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const header = "Cache-Control: private"
+		o := personal("Cookie", header, time.Second)
+		h := start(t, Config{Transport: o, MaxFills: 1})
+		begin := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { get(h, "/other") })
+		time.Sleep(time.Millisecond)
+		for u := range 10 {
+			wg.Go(func() { getMine(t, h, "Cookie", header, u) })
+		}
+		wg.Wait()
+		if d := time.Since(begin); d > 2*time.Second+200*time.Millisecond {
+			t.Errorf("it took %v of an origin that takes a second", d)
+		}
+	})
+}

@@ -24,7 +24,7 @@ func Middleware(config Config, next http.Handler) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.next = next
+	h.next, h.loop = next, "fleetcache-"+newID() // all Middlewares have the same origin
 	return h, nil
 }
 

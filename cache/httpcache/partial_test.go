@@ -126,7 +126,7 @@ func TestPostThatAnswersGet(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			o := origin(200, append(tt.lines, "", "posted")...)
-			_, hs := startFleet(t, 2, Config{Transport: o})
+			_, hs := startFleet(t, 2, Config{Transport: o, StorePost: true})
 			if w := do(hs[0], "POST", "/x"); w.Body.String() != "posted" {
 				t.Errorf("%q", w.Body)
 			}

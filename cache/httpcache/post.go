@@ -16,7 +16,7 @@ import (
 func (h *Handler) keep(resp *http.Response) {
 	r := resp.Request
 	at := resp.Header["Content-Location"]
-	if r.Method != http.MethodPost || resp.StatusCode != http.StatusOK || len(at) != 1 || resp.ContentLength < 0 || resp.ContentLength > h.chunk {
+	if !h.cfg.StorePost || r.Method != http.MethodPost || resp.StatusCode != http.StatusOK || len(at) != 1 || resp.ContentLength < 0 || resp.ContentLength > h.chunk {
 		return
 	}
 	target, prefix := asked(r)

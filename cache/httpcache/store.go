@@ -105,7 +105,7 @@ func (x *exchange) complete(ctx context.Context, o *object, f *flow) (cache.Entr
 	} else {
 		all.body.inline = f.whole()
 	}
-	_, all.body.size = f.ended()
+	all.body.size = f.length()
 	return again(&all), nil
 }
 

@@ -226,7 +226,7 @@ func TestWhatAFillCarries(t *testing.T) {
 				`If-None-Match: "x"`, "If-Modified-Since: x", "If-Range: x", "Cache-Control: no-cache", "X-Two: 1", "X-Two: 2", "Te: trailers", "Proxy-Authorization: x")
 			want := http.Header{
 				"Accept-Language": {"de"}, "Accept-Encoding": {"br"}, "User-Agent": {"me"}, "Cookie": {"a=b"}, "X-Two": {"1", "2"},
-				"Via": {seen.Header.Get("Via")}, "Cdn-Loop": {"fleetcache-http"}, "Surrogate-Capability": {`fleetcache="Surrogate/1.0"`},
+				"Via": {seen.Header.Get("Via")}, "Cdn-Loop": {loopID(&Config{Name: DefaultName, Origin: "http://origin.test"})}, "Surrogate-Capability": {`fleetcache="Surrogate/1.0"`},
 			}
 			if !reflect.DeepEqual(seen.Header, want) {
 				t.Errorf("the origin saw %v, want %v", seen.Header, want)

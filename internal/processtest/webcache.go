@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/seed-0f2aaebe/fleetcache/internal/freeaddr"
@@ -36,7 +37,7 @@ func NewWebcache(t *testing.T, host string) *Webcache {
 // Start starts it, with flags besides those that say where it is.
 func (w *Webcache) Start(t *testing.T, program string, args ...string) {
 	t.Helper()
-	address := func(url string) string { return url[len("http://"):] }
+	address := func(url string) string { _, address, _ := strings.Cut(url, "://"); return address }
 	w.Cmd, _, w.Stderr = Start(t, program, append([]string{"-listen", address(w.URL), "-self", w.URL, "-admin", address(w.Admin)}, args...)...)
 }
 

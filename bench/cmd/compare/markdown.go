@@ -30,7 +30,7 @@ var conformancePage = page{"Conformance", "bench/CONFORMANCE.md", `## How to rea
 
 - A test is required, as RFC 9111 has it, or optimal, which is what a cache should do, or a check, which asks what a cache does where
   both is right. The suite's own code tells what passed; a test that depends on one that did not pass has not passed either.
-- A run is a profile and a number of instances. rfc is what the RFC lets a shared cache do: with -store-set-cookie and
+- A run is a profile and a number of instances. rfc is what the RFC lets a shared cache do: with -store-set-cookie, -store-post and
   -trust-client-cache-control. safe is the program's default, which refuses that.
 - What is expected not to pass is in [expected.txt](internal/conformance/expected.txt), with why. The command fails if a
   required test fails that is not there, and says what is there and passes.

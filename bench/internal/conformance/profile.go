@@ -9,7 +9,7 @@ type profile struct {
 // profiles returns all of them.
 func profiles() []profile {
 	return []profile{
-		{"rfc", "what RFC 9111 lets a shared cache do: it stores responses that set cookies, and heeds the client's Cache-Control", []string{"-store-set-cookie", "-trust-client-cache-control"}},
+		{"rfc", "what RFC 9111 lets a shared cache do: it stores responses that set cookies, and heeds the client's Cache-Control", []string{"-store-set-cookie", "-store-post", "-trust-client-cache-control"}},
 		{"safe", "the program's default", nil},
 	}
 }

@@ -34,6 +34,7 @@ type options struct {
 	adminToken                  []byte
 	maxBytes, maxObject         int64
 	trustClient, storeSetCookie bool
+	storePost                   bool
 	drain, shutdown             time.Duration
 	log                         slog.Level
 	withStdin                   bool
@@ -102,6 +103,7 @@ func (p *program) defineCache() {
 	fs.Var((*sizeFlag)(&o.maxBytes), "max-bytes", "memory for what is cached: a `size` such as 256MiB")
 	fs.Var((*sizeFlag)(&o.maxObject), "max-object", "largest response that is cached, a `size`; at most -max-bytes (default 128MiB, or a quarter of that)")
 	fs.BoolVar(&o.trustClient, "trust-client-cache-control", false, "heed the Cache-Control of requests: any client can have the origin asked")
+	fs.BoolVar(&o.storePost, "store-post", false, "cache the response to a POST that says that a GET would give the same")
 	fs.BoolVar(&o.storeSetCookie, "store-set-cookie", false, "cache responses that set cookies, too: everybody gets the same")
 	fs.StringVar(&o.admin, "admin", "", "`address` for /healthz, /readyz, /stats and /purge; without a host, on loopback only (default none)")
 	fs.StringVar(&p.tokenFile, "admin-token-file", "", "`file` with the token that a purge needs: 16 random characters or more; space around it does not count (default none: nobody may purge)")

@@ -134,7 +134,7 @@ func newService(ctx context.Context, opts *options, log *slog.Logger) (_ *servic
 	}
 	cfg := httpcache.Config{
 		Origins: opts.origins.byHost, PreserveHost: opts.preserveHost, MaxBytes: opts.maxBytes, MaxObjectBytes: opts.maxObject, Logger: log,
-		TrustClient: opts.trustClient, StoreSetCookie: opts.storeSetCookie,
+		TrustClient: opts.trustClient, StoreSetCookie: opts.storeSetCookie, StorePost: opts.storePost,
 	}
 	if cfg.TLS, err = originTLS(opts.tls.originCA); err != nil {
 		return nil, err

@@ -214,6 +214,9 @@ func TestG11FleetByCertificates(t *testing.T) {
 	if peerHits == 0 {
 		t.Errorf("the instances did not ask each other")
 	}
+	if p := services[0].pool.Stats().Peers[0]; p.Transport != "upgraded" {
+		t.Errorf("the connection is not upgraded: %s", p.NotUpgraded)
+	}
 	// Nobody else gets at what is theirs.
 	strangerCert, strangerKey := strangers.issue(t, "fleet.test")
 	for name, c := range map[string]*http.Client{
