@@ -63,7 +63,7 @@ func (o *object) appendResponse(w *writer) {
 	w.duration(p.lifetime)
 	w.duration(p.whileRevalidate + 1) // which may be rules.Absent
 	w.duration(p.ifError + 1)
-	w.flags(p.noCache, p.mustRevalidate, p.validator, p.immutable, o.body.live, o.body.partial)
+	w.flags(p.noCache, p.mustRevalidate, p.validator, p.immutable, o.body.live, o.body.partial, o.validated)
 	w.uvarint(uint64(o.body.size + 1))
 	w.uvarint(uint64(o.body.chunk))
 	w.uvarint(uint64(o.body.first))
@@ -117,7 +117,7 @@ func (o *object) readResponse(r *reader) {
 	o.retry = o.arrived.Add(r.duration())
 	p.lifetime = r.duration()
 	p.whileRevalidate, p.ifError = r.duration()-1, r.duration()-1
-	r.flags(&p.noCache, &p.mustRevalidate, &p.validator, &p.immutable, &b.live, &b.partial)
+	r.flags(&p.noCache, &p.mustRevalidate, &p.validator, &p.immutable, &b.live, &b.partial, &o.validated)
 	b.size = int64(r.uvarint(maxSize)) - 1
 	b.chunk = int64(r.uvarint(maxSize))
 	b.first = int64(r.uvarint(maxSize))

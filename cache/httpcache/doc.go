@@ -81,7 +81,7 @@
 //	fleetcache; hit; ttl=3540; instance="a"                              from a's own memory; stale if ttl is negative
 //	fleetcache; hit; ttl=3540; instance="a"; peer="http://b:80/"         from b's memory
 //	fleetcache; fwd=uri-miss; fwd-status=200; stored; instance="a"       the origin was asked, by a
-//	fleetcache; fwd=stale; fwd-status=200; stored; collapsed; instance="a"; peer="http://b:80/"    ... by b, for another request as well
+//	fleetcache; fwd=stale; fwd-status=304; stored; collapsed; instance="a"; peer="http://b:80/"    ... by b, for another request as well
 //	fleetcache; fwd=uri-miss; fwd-status=200; detail=private; instance="a"    must not be shared
 //	fleetcache; fwd=bypass; fwd-status=101; detail=upgrade; instance="a"      passed
 //	fleetcache; fwd=method; fwd-status=201; instance="a"                      passed: neither GET nor HEAD

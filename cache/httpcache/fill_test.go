@@ -205,6 +205,20 @@ func TestG8InstanceIsKilledWhileItWaits(t *testing.T) {
 	})
 }
 
+// Who leaves before there is an answer is not told to the log as an error of the origin's.
+func TestClientLeavesBeforeTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, hs := startFleet(t, 2, Config{Transport: slow()})
+		for _, h := range hs {
+			ctx, leave := context.WithCancel(t.Context())
+			time.AfterFunc(time.Millisecond, leave)
+			if w := doContext(ctx, h, "GET", "/x"); w.Code != statusClientGone || !strings.Contains(w.cacheStatus(), "detail=client-gone") {
+				t.Errorf("got %d %s", w.Code, w.cacheStatus())
+			}
+		}
+	})
+}
+
 func TestCloseEndsFills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := slow()

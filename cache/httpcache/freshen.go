@@ -18,6 +18,6 @@ func (x *exchange) freshened() (cache.Entry[*object], error) {
 	}
 	x.discard()
 	o := x.object(&e, &p)
-	o.body, o.variant = x.stored.body, x.stored.variant
+	o.body, o.variant, o.validated = x.stored.body, x.stored.variant, x.resp.StatusCode == http.StatusNotModified
 	return again(o), nil
 }

@@ -230,6 +230,9 @@ func (h *Handler) answerMark(w http.ResponseWriter, l *lookup) error {
 	return nil
 }
 
+// statusClientGone is for logs alone, as that of other servers is: whoever left before there was an answer tells nothing of the origin.
+const statusClientGone = 499
+
 // fail answers a request for which the cache has no response.
 func (h *Handler) fail(w http.ResponseWriter, l *lookup, err error) {
 	var remote *cache.RemoteError
@@ -239,6 +242,8 @@ func (h *Handler) fail(w http.ResponseWriter, l *lookup, err error) {
 		ours = remote.Status == cache.StatusTooLarge || remote.Status == cache.StatusEncodeFailed
 	}
 	switch {
+	case errors.Is(err, context.Canceled) && l.r.Context().Err() != nil:
+		h.failed(w, l.why, "client-gone", statusClientGone)
 	case errors.Is(err, cache.ErrNotFound): // only-if-cached
 		h.failed(w, fwdRequest, "only-if-cached", http.StatusGatewayTimeout)
 	case ours, errors.As(err, &decode), errors.Is(err, cache.ErrClosed), errors.Is(err, errVary), errors.Is(err, errClaimGone),

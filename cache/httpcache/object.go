@@ -26,12 +26,13 @@ type object struct {
 	beneath   *object // the response that is stored in spite of it; not on other instances
 
 	// Of a response.
-	asker  string // the request that the origin was asked for
-	status int
-	header http.Header
-	policy policy
-	age    time.Duration // when it arrived in this process
-	keep   time.Duration // for how long it is kept from then on
+	asker     string // the request that the origin was asked for
+	validated bool   // it answered with 304: this is what was stored
+	status    int
+	header    http.Header
+	policy    policy
+	age       time.Duration // when it arrived in this process
+	keep      time.Duration // for how long it is kept from then on
 	// arrived is when it arrived, on this process's monotonic clock.
 	arrived time.Time
 	since   time.Duration // how long before that the origin was asked, without the way here if remote

@@ -13,10 +13,17 @@ import (
 // oneRange is the Range of a request that may be passed on to the origin for a fill: a single one of bytes, with no If-Range.
 func oneRange(h http.Header) []string {
 	lines := h["Range"]
-	if len(lines) != 1 || len(h["If-Range"]) > 0 || strings.Contains(lines[0], ",") || !strings.HasPrefix(lines[0], "bytes=") {
+	if len(lines) != 1 || len(h["If-Range"]) > 0 || strings.Contains(lines[0], ",") || !strings.HasPrefix(lines[0], "bytes=") || fromStart(h) {
 		return nil
 	}
 	return lines
+}
+
+// fromStart reports whether the Range of a request is all that there is, as browsers begin with films. The origin is asked for it without a Range: what
+// is long is stored if it is whole, and not as a part.
+func fromStart(h http.Header) bool {
+	lines := h["Range"]
+	return len(lines) == 1 && lines[0] == "bytes=0-" && len(h["If-Range"]) == 0
 }
 
 // missing is the Range of what is missing of a part that is stored, and ok if that is one range.

@@ -88,7 +88,7 @@ func TestSoftPurgeValidates(t *testing.T) {
 		if _, err := owner.Purge(t.Context(), "/x", true); err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"fwd=stale; fwd-status=200", "hit"} {
+		for _, want := range []string{"fwd=stale; fwd-status=304", "hit"} {
 			if w := get(owner, "/x"); !strings.Contains(w.cacheStatus(), want) || w.Body.String() != "0" {
 				t.Errorf("%q %s, want %s", w.Body, w.cacheStatus(), want)
 			}

@@ -148,3 +148,31 @@ func TestRangesOfWhatIsOnItsWay(t *testing.T) {
 		}
 	})
 }
+
+// A browser's first request for a film, all from the start on, is a fill; and a range for the client, whether the response is stored or not.
+func TestRangeFromTheStart(t *testing.T) {
+	body := text(300 << 10)
+	for _, tt := range []struct {
+		header string
+		loads  int64
+	}{{"Cache-Control: max-age=60", 1}, {"Cache-Control: private", 3}} {
+		t.Run(tt.header, func(t *testing.T) {
+			o := &fakeOrigin{answer: func(r *http.Request) (*http.Response, error) {
+				if r.Header.Get("Range") != "" {
+					return response(206, tt.header, fmt.Sprintf("Content-Range: bytes 0-%d/%d", len(body)-1, len(body)), "", body), nil
+				}
+				return response(200, tt.header, "", body), nil
+			}}
+			_, hs := startFleet(t, 3, Config{Transport: o})
+			for _, h := range hs {
+				w := get(h, "/film", "Range: bytes=0-")
+				if want := fmt.Sprintf("bytes 0-%d/%d", len(body)-1, len(body)); w.Code != 206 || w.Body.String() != body || w.Header().Get("Content-Range") != want {
+					t.Errorf("got %d with %d bytes, %v", w.Code, w.Body.Len(), w.Header())
+				}
+			}
+			if n := o.requests.Load(); n != tt.loads {
+				t.Errorf("the origin saw %d requests, want %d", n, tt.loads)
+			}
+		})
+	}
+}

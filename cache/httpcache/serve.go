@@ -108,7 +108,11 @@ func (h *Handler) setHeader(header http.Header, l *lookup, now time.Time) {
 	switch {
 	case l.trace.Loaded && !l.stale:
 		h.count.misses.Add(1)
-		params := "fwd=" + l.why + "; fwd-status=" + strconv.Itoa(o.status) + "; stored"
+		status := o.status
+		if o.validated {
+			status = http.StatusNotModified
+		}
+		params := "fwd=" + l.why + "; fwd-status=" + strconv.Itoa(status) + "; stored"
 		if o.asker != l.ask.ID() {
 			params += "; collapsed"
 		}
@@ -276,7 +280,12 @@ func (h *Handler) serveClaim(w http.ResponseWriter, l *lookup) error {
 	if head.body.size >= 0 && bodyAllowed(head.status) && l.r.Method != http.MethodHead {
 		header["Content-Length"] = []string{strconv.FormatInt(head.body.size, 10)}
 	}
-	w.WriteHeader(head.status)
+	status := head.status
+	if status == http.StatusOK && head.body.size > 0 && l.r.Method == http.MethodGet && fromStart(l.r.Header) {
+		status = http.StatusPartialContent // some players take nothing else for an answer
+		header["Content-Range"] = []string{contentRange(rules.Range{Length: head.body.size}, head.body.size)}
+	}
+	w.WriteHeader(status)
 	if l.r.Method == http.MethodHead {
 		return nil
 	}

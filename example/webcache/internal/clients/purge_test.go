@@ -166,7 +166,7 @@ func TestSoftPurgeUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.wantFrom(t, 200, "fwd=stale")
+	a.wantFrom(t, 200, "fwd=stale; fwd-status=304")
 	if n, k := len(o.requests("GET /object/0"))-before, v.validated.Load()-validated; n != 1 || k != 1 {
 		t.Errorf("the origin had %d requests, of which %d were validations; want one", n, k)
 	}
