@@ -109,7 +109,7 @@ type Config struct {
 	FillTimeout time.Duration
 
 	// MaxFills bounds how many fills this instance has under way, each of which may
-	// hold 4 MiB beside MaxBytes. Others wait for their turn, for half of FillTimeout, and
+	// hold 4 MiB beside MaxBytes; but for those that wait for slow clients. Others wait for their turn, for half of FillTimeout, and
 	// are answered with 503 then. 0: DefaultMaxFills.
 	MaxFills int
 

@@ -139,7 +139,7 @@ func (x *exchange) answer() (cache.Entry[*object], error) {
 		}
 		fallthrough
 	case resp.Request.Method == http.MethodHead:
-		return x.mark("head")
+		return x.mark(whyHead)
 	}
 	e := rules.Exchange{Method: http.MethodGet, RequestHeader: x.ask.Header(), Status: resp.StatusCode, Header: resp.Header, Sent: x.sent, Arrived: x.arrived}
 	p, why := rules.Judge(&e, &x.h.rules)
@@ -202,6 +202,7 @@ const (
 	whyTooLarge = "too-large" // over MaxObjectBytes, or its header
 	whyFraming  = "framing"   // a trailer; or a body that ends with the connection, so that nobody can tell whether it is whole
 	whyVariants = "variants"  // its URL has too many
+	whyHead     = "head"      // it is one to a HEAD, and says that what is stored is not what there is
 	whyType     = "type"      // its Content-Type is not what its path ends in (Config.CheckTypes)
 )
 

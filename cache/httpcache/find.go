@@ -124,6 +124,7 @@ func (l *lookup) judge(now time.Time) judgement {
 		}
 		return serve
 	case now.Before(o.retry):
+		l.stale = true
 		return serve
 	case !p.noCache && !p.mustRevalidate && l.wish.MaxStale != rules.Absent && age-p.lifetime <= l.wish.MaxStale:
 		return serve
@@ -165,12 +166,8 @@ func (l *lookup) validate() error {
 // renew validates a stale response in the background.
 func (h *Handler) renew(l *lookup) {
 	key := l.key
-	if !h.renewing.begin(key) {
-		return
-	}
 	a := &ask{header: askedHeader(l.r.Header, false), than: l.o.asker, behind: true, method: http.MethodGet}
-	h.background.Go(func() {
-		defer h.renewing.end(key)
+	h.background.start(key, func() {
 		if _, err := h.cache.Refresh(withAsk(h.closing, a), key); err != nil && h.closing.Err() == nil {
 			h.cfg.Logger.Warn("httpcache: what is stale was not validated", "key", key, "error", err)
 		}

@@ -44,7 +44,9 @@ type flow struct {
 	here     int                  // readers who say so themselves when they leave
 	over     chan struct{}        // closed when a reader was told of the end, or the last one who is here has left
 	windowed bool                 // what all readers have read is dropped: nothing of it is stored
-	held     bool                 // what is not handed over is kept; the origin waits for that
+	held     bool                 // what is not handed over is kept; the origin waits for that, and for the fastest reader
+	stored   int64                // the number of the first block that is not handed over
+	slow     func()               // called when the origin has to wait for readers
 	readers  map[string]*flowRead // of those who read what is windowed
 	changed  chan struct{}        // closed, and made anew, when any of this changes
 }
@@ -134,10 +136,13 @@ func (f *flow) readerLocked(name string) *flowRead {
 
 // movedLocked notes where a reader is. mu must be held.
 func (f *flow) movedLocked(r *flowRead, off int64) {
-	moved := off > r.at
+	moved, next := off > r.at, off/f.block > r.at/f.block
 	r.at, r.seen = off, time.Now()
-	if moved && f.windowed {
+	switch {
+	case moved && f.windowed:
 		f.dropReadLocked()
+	case next && f.held:
+		f.tellLocked()
 	}
 }
 
@@ -164,13 +169,28 @@ func (f *flow) dropLocked(n int64) {
 	f.tellLocked()
 }
 
-// handOver drops block i, whose turn it is: it has been stored elsewhere.
+// handOver says that block i, whose turn it is, has been stored elsewhere.
 func (f *flow) handOver(i int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if i == f.first && len(f.blocks) > 0 && !f.windowed {
-		f.dropLocked(1)
+	f.stored = i + 1
+	f.tellLocked()
+}
+
+// isNeededLocked reports whether even the fastest reader has not read the first block. Those who wait for what is far off, by a range, do not count. mu
+// must be held.
+func (f *flow) isNeededLocked() bool {
+	needed := false
+	for _, r := range f.readers {
+		if r.isGone() || r.at > f.end {
+			continue
+		}
+		if r.at >= (f.first+1)*f.block {
+			return false
+		}
+		needed = true
 	}
+	return needed
 }
 
 // window has nothing of the flow be stored any more.
@@ -267,11 +287,19 @@ func (f *flow) room(ctx context.Context) ([]byte, error) {
 	defer f.mu.Unlock()
 	begun := time.Now()
 	for (f.windowed || f.held) && int64(len(f.blocks)) >= windowBlocks && f.end == (f.first+int64(len(f.blocks)))*f.block {
-		if f.windowed {
+		switch {
+		case f.windowed:
 			f.dropReadLocked()
 			if len(f.readers) == 0 && f.here == 0 && time.Since(begun) > readerPatience {
 				return nil, errNoReaders
 			}
+		case f.stored > f.first && !f.isNeededLocked():
+			f.dropLocked(1)
+			continue
+		case f.stored > f.first && f.slow != nil:
+			// Those who are further behind than the fastest one read what is stored. If all did, then a cache that is full, and drops what is new before
+			// what is in use, could not give a client who is slower than the origin the whole of anything large.
+			f.slow()
 		}
 		changed := f.changed
 		f.mu.Unlock()

@@ -11,7 +11,6 @@ import (
 	"net/http/httputil"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -33,7 +32,6 @@ type Handler struct {
 	cache     *cache.Cache[string, *object]
 	turns     chan struct{} // has an element for each fill that is under way
 	flows     flows
-	renewing  keySet
 	purges    purges
 	searches  searches
 	askers    askers
@@ -47,7 +45,7 @@ type Handler struct {
 	next      http.Handler // of a Middleware; nil: the origin is reached by transport
 	count     counters
 
-	background sync.WaitGroup  // what runs without a request; it ends with closing
+	background background      // what runs without a request; it ends with closing
 	closing    context.Context // ends with Close
 	close      context.CancelFunc
 }
@@ -285,7 +283,7 @@ func (h *Handler) failed(w http.ResponseWriter, fwd, detail string, code int) {
 func (h *Handler) Close() error {
 	err := h.cache.Close()
 	h.close()
-	h.background.Wait()
+	h.background.close()
 	for _, t := range h.own {
 		t.CloseIdleConnections()
 	}

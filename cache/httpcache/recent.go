@@ -5,31 +5,43 @@ import (
 	"time"
 )
 
-// A keySet is a set of keys. The zero value is empty.
-type keySet struct {
-	mu   sync.Mutex // guards keys
-	keys map[string]bool
+// A background runs one function for each key at a time, until it is closed. The zero value is ready.
+type background struct {
+	mu      sync.Mutex // guards what follows; functions begin under it
+	running map[string]bool
+	closed  bool
+	all     sync.WaitGroup
 }
 
-// begin adds a key, and reports whether it was not there.
-func (s *keySet) begin(key string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.keys[key] {
-		return false
+// start runs f, unless something runs for key.
+func (b *background) start(key string, f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.running[key] {
+		return
 	}
-	if s.keys == nil {
-		s.keys = make(map[string]bool)
+	if b.running == nil {
+		b.running = make(map[string]bool)
 	}
-	s.keys[key] = true
-	return true
+	b.running[key] = true
+	b.all.Go(func() {
+		defer b.end(key)
+		f()
+	})
 }
 
-// end removes a key.
-func (s *keySet) end(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.keys, key)
+func (b *background) end(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.running, key)
+}
+
+// close waits until all that runs has ended. Nothing is started afterwards.
+func (b *background) close() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.all.Wait()
 }
 
 // recent is a bounded set of keys that were noted not long ago. The zero value is empty.

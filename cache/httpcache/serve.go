@@ -198,11 +198,7 @@ func (h *Handler) copyBody(w http.ResponseWriter, r *http.Request, src *source, 
 
 // forget removes a response of which a part is gone that was not missed before a client had the parts in front of it: the next one gets it anew.
 func (h *Handler) forget(key string) {
-	if !h.renewing.begin(key) {
-		return
-	}
-	h.background.Go(func() {
-		defer h.renewing.end(key)
+	h.background.start(key, func() {
 		ctx, cancel := context.WithTimeout(h.closing, invalidateTimeout)
 		defer cancel()
 		if err := h.cache.Remove(ctx, key); err != nil && h.closing.Err() == nil {

@@ -53,7 +53,7 @@ func surrogateKeys(h http.Header) []string {
 // shared returns the entry of a response that may be shared: all of it if its body is there at once; else what there is, and later the rest.
 func (x *exchange) shared(o *object) (cache.Entry[*object], error) {
 	f := newFlow(x.h.chunk, min(max(x.resp.ContentLength, 0), x.h.chunk))
-	f.held, f.keep = true, o.keep
+	f.held, f.keep, f.slow = true, o.keep, x.back
 	o.body = body{id: f.id, size: x.resp.ContentLength, chunk: x.h.chunk, live: true, at: x.h.self}
 	x.h.flows.add(f)
 	ended := make(chan struct{})
@@ -79,17 +79,17 @@ func (x *exchange) shared(o *object) (cache.Entry[*object], error) {
 // comes.
 func (x *exchange) complete(ctx context.Context, o *object, f *flow) (cache.Entry[*object], error) {
 	h, all := x.h, *o
-	tooLong := false
+	longer := false
 	defer func() {
-		if tooLong { // it goes on for those who read it, and holds no turn
-			x.back()
+		if longer {
 			go x.awaitReaders(f, nil)
 		} else {
 			h.flows.linger(f)
 		}
 	}()
 	all.body.live, all.body.at, all.body.chunk = false, "", 0
-	longer, err := f.awaitLonger(ctx, h.chunk)
+	var err error
+	longer, err = f.awaitLonger(ctx, h.chunk)
 	if err != nil {
 		h.count.fillErrors.Add(1)
 		return cache.Entry[*object]{}, err
@@ -97,7 +97,7 @@ func (x *exchange) complete(ctx context.Context, o *object, f *flow) (cache.Entr
 	if longer {
 		all.body.chunk = h.chunk
 		if err := h.storeChunks(ctx, o, f); err == errTooLong {
-			tooLong = true
+			x.back() // it goes on for those who read it
 			return h.markOf(x, whyTooLarge, nil), nil
 		} else if err != nil {
 			h.count.fillErrors.Add(1)

@@ -14,8 +14,8 @@ type page struct{ title, file, intro string }
 var results = page{"Results", "bench/RESULTS.md", `## How to read it
 
 - A ratio is between two kinds that were measured in turn in one run, and the median over its rounds. More than 1 is in
-  fleetcache's favour, except in ` + "`tls-vs-cleartext` and `bulk/p99`" + `, which are costs: 1.5 is half as much again. Ratios carry over
-  to other machines, more or less; figures do not.
+  fleetcache's favour, except in ` + "`tls-vs-cleartext` and `bulk/p99`" + `, which are costs: 1.5 is half as much again. Ratios of
+  web are costs, too, but for its rps. Ratios carry over to other machines, more or less; figures do not.
 - Client and server share the machine's cores. With few cores, what saves system calls and wake-ups gains twice.
 - Like is compared with like. ` + "`vs-groupcache`" + ` is a Peer's Get against the Get of an HTTPPool's getter; ` + "`get-vs-groupcache`" + ` is the
   whole way, Cache.Get against Group.Get, with the copies that both keep of others' values turned off. ` + "`vs-floor`" + ` is against

@@ -64,6 +64,7 @@ http {
 	open_file_cache max=1000 inactive=1h;
 	open_file_cache_valid 1h;
 	keepalive_requests 1000000000;
+	keepalive_timeout 600;
 	client_body_temp_path body;
 	proxy_temp_path proxy;
 	fastcgi_temp_path fastcgi;
@@ -89,7 +90,7 @@ func openVarnish(ctx context.Context, e env) (*server, error) {
 		return nil, err
 	}
 	return e.start(ctx, addr, nil, "varnishd", "-F", "-j", "none", "-n", filepath.Join(e.temp, "varnish"), "-a", addr,
-		"-b", strings.TrimPrefix(e.origin, "http://"), "-s", "malloc,256m", "-T", "none")
+		"-b", strings.TrimPrefix(e.origin, "http://"), "-s", "malloc,256m", "-T", "none", "-p", "timeout_idle=600")
 }
 
 func openTrafficServer(ctx context.Context, e env) (*server, error) {
@@ -127,6 +128,7 @@ CONFIG proxy.config.admin.user_id STRING #-1
 CONFIG proxy.config.log.logging_enabled INT 0
 CONFIG proxy.config.exec_thread.autoconfig INT 0
 CONFIG proxy.config.exec_thread.limit INT %d
+CONFIG proxy.config.http.keep_alive_no_activity_timeout_in INT 600
 CONFIG proxy.config.http.insert_response_via_str INT 2
 CONFIG proxy.config.cache.ram_cache.size INT 67108864
 CONFIG proxy.config.cache.ram_cache.algorithm INT 1
