@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/processtest"
 )
 
 // stream runs curl such that it writes what comes as it comes, and returns its output and what waits for its end.
@@ -73,8 +75,11 @@ func TestCurlStreaming(t *testing.T) {
 		}
 	}
 	o.wantRequests(t, "GET /slow", 1)
-	a := curl(t, f.all[1].URL+"/slow")
-	a.wantFrom(t, 200, "hit")
+	var a *answer
+	processtest.WaitFor(t, "it to be stored", func() bool {
+		a = curl(t, f.all[1].URL+"/slow")
+		return strings.HasPrefix(a.from(), "fleetcache; hit")
+	})
 	if a.body != "begin\nend\n" {
 		t.Errorf("what was stored is %q", a.body)
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/processtest"
 )
 
 // An answer is what curl got.
@@ -56,6 +58,15 @@ func curl(t *testing.T, args ...string) *answer {
 		t.Fatal(err)
 	}
 	a.header, a.trailer = parseHead(t, text)
+	return a
+}
+
+// fill runs curl for what the cache does not have, and waits until it has it: for a moment after the last byte, it is still on its way.
+func fill(t *testing.T, args ...string) *answer {
+	t.Helper()
+	a := curl(t, args...)
+	a.wantFrom(t, 200, "fwd=uri-miss; fwd-status=200; stored")
+	processtest.WaitFor(t, "it to be stored", func() bool { return strings.HasPrefix(curl(t, args...).from(), "fleetcache; hit") })
 	return a
 }
 

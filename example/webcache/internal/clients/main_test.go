@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("WEBCACHE_TEST_MAIN") == "1" {
 		os.Exit(app.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+	os.Setenv("WEBCACHE_TEST_MAIN", "1")
 	os.Exit(m.Run())
 }
 
@@ -52,7 +53,6 @@ func startFleetAs(t *testing.T, scheme string, origin *origin, args ...string) *
 	if testing.Short() {
 		t.Skip("it takes seconds, with processes of its own")
 	}
-	t.Setenv("WEBCACHE_TEST_MAIN", "1")
 	f := &fleet{token: rand.Text()}
 	var urls []string
 	for range 3 {

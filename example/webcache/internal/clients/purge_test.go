@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/internal/processtest"
 )
 
 // Objects that are written and purged while they are read at all instances.
@@ -19,7 +21,7 @@ const (
 	readers = 6
 	writers = 4
 
-	loadTime = 5 * time.Second
+	loadTime = 3 * time.Second
 )
 
 // A version is that of an object.
@@ -152,9 +154,10 @@ func TestSoftPurgeUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range f.all {
-		if _, err := get(t.Context(), c, w.URL+"/object/0"); err != nil {
-			t.Fatal(err)
-		}
+		processtest.WaitFor(t, "it to be stored", func() bool {
+			a, err := get(t.Context(), c, w.URL+"/object/0")
+			return err == nil && strings.HasPrefix(a.from(), "fleetcache; hit")
+		})
 	}
 	before, validated := len(o.requests("GET /object/0")), v.validated.Load()
 	if err := f.purge(t.Context(), c, f.all[1], map[string]any{"url": "/object/0", "soft": true}); err != nil {
