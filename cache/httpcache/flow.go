@@ -177,12 +177,12 @@ func (f *flow) handOver(i int64) {
 	f.tellLocked()
 }
 
-// isNeededLocked reports whether even the fastest reader has not read the first block. Those who wait for what is far off, by a range, do not count. mu
-// must be held.
+// isNeededLocked reports whether even the fastest reader has not read the first block. Who waits for what is far off, by a range, is the fastest: one who
+// seeks does not wait for those who watch, of whom nobody knows for a while that they have left. mu must be held.
 func (f *flow) isNeededLocked() bool {
 	needed := false
 	for _, r := range f.readers {
-		if r.isGone() || r.at > f.end {
+		if r.isGone() || r.at > f.end && r.waiting == 0 {
 			continue
 		}
 		if r.at >= (f.first+1)*f.block {

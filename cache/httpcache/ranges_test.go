@@ -176,3 +176,25 @@ func TestRangeFromTheStart(t *testing.T) {
 		})
 	}
 }
+
+// Who wants the end of what is on its way does not wait for those who watch from the start.
+func TestRangeAheadOfSlowReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := text(1 << 20)
+		o := streaming("Cache-Control: max-age=6000", 0, int64(len(body)), piece{text: body})
+		_, hs := startFleet(t, 3, Config{Transport: o, MaxBytes: 2 << 20, MaxObjectBytes: 1 << 20}) // chunks of 32 KiB
+		watching := &answer{pace: time.Second}
+		go watching.ask(t.Context(), hs[0], "GET", "/x")
+		time.Sleep(time.Second / 2)
+		begin := time.Now()
+		for _, h := range hs {
+			if w := get(h, "/x", "Range: bytes=-5"); w.Code != 206 || w.Body.String() != body[len(body)-5:] || time.Since(begin) > time.Second {
+				t.Errorf("got %d with %d bytes after %v", w.Code, w.Body.Len(), time.Since(begin))
+			}
+		}
+		time.Sleep(time.Hour)
+		if watching.aborted || watching.Body.String() != body {
+			t.Errorf("the slow reader got %d bytes, aborted: %v", watching.Body.Len(), watching.aborted)
+		}
+	})
+}
