@@ -37,7 +37,7 @@ func newSite() *site {
 		for i := range pathCount {
 			body := make([]byte, size)
 			random := rand.NewChaCha8([32]byte{byte(size >> 8), byte(size >> 16), byte(i)})
-			random.Read(body)
+			_, _ = random.Read(body) // never fails
 			s.objects[path(size, i)] = &object{
 				contentType: []string{"application/octet-stream"}, cacheControl: []string{"public, max-age=86400"},
 				etag: []string{fmt.Sprintf(`"%d-%d"`, size, i)}, modified: []string{modified}, length: []string{strconv.Itoa(size)}, body: body,
