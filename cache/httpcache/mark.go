@@ -37,7 +37,7 @@ func (h *Handler) markOf(x *exchange, why string, f *flow) cache.Entry[*object] 
 	}
 	ttl := markTTL
 	switch {
-	case credentialed(x.ask.Header()), why == whyHead:
+	case credentialed(x.ask.Header()), why == whyHead, why == rules.WhyPartial:
 		ttl = -1 // it says nothing of what others get
 	case x.resp.StatusCode >= 500:
 		ttl = markTTLFailed

@@ -145,3 +145,24 @@ func TestPostThatAnswersGet(t *testing.T) {
 		})
 	}
 }
+
+// A part of what is too large to be put together from parts passes, and keeps nobody from having the whole stored.
+func TestAPartThatIsNotStoredMarksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := text(200 << 10)
+		o := parts(body, `ETag: "a"`)
+		h := start(t, Config{Transport: o, MaxBytes: 1 << 20})
+		if w := get(h, "/x", "Range: bytes=100000-"); w.Code != 206 || w.Body.String() != body[100000:] {
+			t.Errorf("%d, %d bytes", w.Code, w.Body.Len())
+		}
+		for range 2 {
+			if w := get(h, "/x"); w.Body.String() != body {
+				t.Errorf("%d, %d bytes", w.Code, w.Body.Len())
+			}
+			synctest.Wait()
+		}
+		if n := o.requests.Load(); n != 2 {
+			t.Errorf("%d requests, want 2", n)
+		}
+	})
+}
