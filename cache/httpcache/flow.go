@@ -15,6 +15,9 @@ const (
 
 	// readerPatience is for how long a flow that is not stored waits for a reader, and for one that has stopped reading.
 	readerPatience = 30 * time.Second
+
+	// firstPatience is for how long what is stored is kept for the first reader as well, who has just been told of it.
+	firstPatience = 2 * time.Second
 )
 
 var (
@@ -46,6 +49,7 @@ type flow struct {
 	windowed bool                 // what all readers have read is dropped: nothing of it is stored
 	held     bool                 // what is not handed over is kept; the origin waits for that, and for the fastest reader
 	stored   int64                // the number of the first block that is not handed over
+	awaited  time.Time            // until then the first reader may be on his way
 	slow     func()               // called when the origin has to wait for readers
 	readers  map[string]*flowRead // of those who read what is windowed
 	changed  chan struct{}        // closed, and made anew, when any of this changes
@@ -177,10 +181,10 @@ func (f *flow) handOver(i int64) {
 	f.tellLocked()
 }
 
-// isNeededLocked reports whether even the fastest reader has not read the first block. Who waits for what is far off, by a range, is the fastest: one who
+// isNeededLocked reports whether even the fastest reader has not read the first block, or may be about to come. Who waits for what is far off, by a range, is the fastest: one who
 // seeks does not wait for those who watch, of whom nobody knows for a while that they have left. mu must be held.
 func (f *flow) isNeededLocked() bool {
-	needed := false
+	needed := len(f.readers) == 0 && time.Now().Before(f.awaited)
 	for _, r := range f.readers {
 		if r.isGone() || r.at > f.end && r.waiting == 0 {
 			continue
@@ -301,12 +305,16 @@ func (f *flow) room(ctx context.Context) ([]byte, error) {
 			// what is in use, could not give a client who is slower than the origin the whole of anything large.
 			f.slow()
 		}
+		patience := readerPatience
+		if first := time.Until(f.awaited); first > 0 {
+			patience = first
+		}
 		changed := f.changed
 		f.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
-		case <-time.After(readerPatience):
+		case <-time.After(patience):
 		}
 		f.mu.Lock()
 		if ctx.Err() != nil {

@@ -54,6 +54,9 @@ func surrogateKeys(h http.Header) []string {
 func (x *exchange) shared(o *object) (cache.Entry[*object], error) {
 	f := newFlow(x.h.chunk, min(max(x.resp.ContentLength, 0), x.h.chunk))
 	f.held, f.keep, f.slow = true, o.keep, x.back
+	if !x.ask.behind {
+		f.awaited = time.Now().Add(firstPatience)
+	}
 	o.body = body{id: f.id, size: x.resp.ContentLength, chunk: x.h.chunk, live: true, at: x.h.self}
 	x.h.flows.add(f)
 	ended := make(chan struct{})
