@@ -15,7 +15,7 @@ import (
 )
 
 // encoding is the cache.Config.Version: change it with the format.
-const encoding = "3"
+const encoding = "4"
 
 // codec translates objects for other instances: the fields of an object in their order, what is not of its kind left out. Numbers are
 // uvarints, times nanoseconds; a string is a length and bytes, a list a number and its elements. What is inline of a body comes last.
@@ -54,7 +54,7 @@ func (o *object) appendResponse(w *writer) {
 		age, since = o.ageAt(now), since+now.Sub(o.arrived)
 	}
 	p := &o.policy
-	w.strings(o.asker, o.variant.family, o.variant.values, o.body.id, o.body.at)
+	w.strings(o.asker, o.variant.family, o.variant.values, o.body.id, o.body.at, o.body.asked)
 	w.uvarint(uint64(o.status))
 	w.duration(age)
 	w.duration(o.keep)
@@ -63,7 +63,7 @@ func (o *object) appendResponse(w *writer) {
 	w.duration(p.lifetime)
 	w.duration(p.whileRevalidate + 1) // which may be rules.Absent
 	w.duration(p.ifError + 1)
-	w.flags(p.noCache, p.mustRevalidate, p.validator, p.immutable, o.body.live, o.body.partial, o.validated)
+	w.flags(p.noCache, p.mustRevalidate, p.validator, p.immutable, o.body.live, o.body.partial, o.validated, o.body.odd)
 	w.uvarint(uint64(o.body.size + 1))
 	w.uvarint(uint64(o.body.chunk))
 	w.uvarint(uint64(o.body.first))
@@ -112,13 +112,13 @@ func (codec) Decode(src []byte) (*object, error) {
 func (o *object) readResponse(r *reader) {
 	p, b := &o.policy, &o.body
 	o.asker, o.variant.family, o.variant.values = r.string(), r.string(), r.string()
-	b.id, b.at = r.string(), r.string()
+	b.id, b.at, b.asked = r.string(), r.string(), r.string()
 	o.status = int(r.uvarint(999))
 	o.age, o.keep, o.since = r.duration(), r.duration(), r.duration()
 	o.retry = o.arrived.Add(r.duration())
 	p.lifetime = r.duration()
 	p.whileRevalidate, p.ifError = r.duration()-1, r.duration()-1
-	r.flags(&p.noCache, &p.mustRevalidate, &p.validator, &p.immutable, &b.live, &b.partial, &o.validated)
+	r.flags(&p.noCache, &p.mustRevalidate, &p.validator, &p.immutable, &b.live, &b.partial, &o.validated, &b.odd)
 	b.size = int64(r.uvarint(maxSize)) - 1
 	b.chunk = int64(r.uvarint(maxSize))
 	b.first = int64(r.uvarint(maxSize))

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -59,7 +60,7 @@ func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key stri
 			return nil
 		}
 		values := rules.VaryValues(o.variant.fields, l.r.Header)
-		if values == o.variant.values {
+		if values == o.variant.values || o.speaks(l.r.Header) {
 			l.o = o
 			return nil
 		}
@@ -67,6 +68,16 @@ func (l *lookup) get(ctx context.Context, get func(ctx context.Context, key stri
 		l.why = fwdVaryMiss
 	}
 	return errVary
+}
+
+// speaks reports whether a response that varies by the language alone is in the one that a request prefers to all others: so that is what it would get.
+func (o *object) speaks(request http.Header) bool {
+	language := o.header["Content-Language"]
+	if len(o.variant.fields) != 1 || o.variant.fields[0] != "Accept-Language" || len(language) != 1 {
+		return false
+	}
+	preferred := rules.PreferredLanguage(request)
+	return preferred != "" && strings.EqualFold(preferred, language[0])
 }
 
 // look finds what the cache has, and fills what it has not.

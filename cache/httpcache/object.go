@@ -73,8 +73,10 @@ type body struct {
 	live   bool // it is on its way, at the instance at
 	at     string
 
-	partial bool  // inline has only a part of it,
-	first   int64 // from here on
+	partial bool   // inline has only a part of it,
+	first   int64  // from here on
+	asked   string // the Range that the origin gave it for; "" if it was put together
+	odd     bool   // and the origin said that there were more of it
 }
 
 // ageAt is the response's age (RFC 9111, 4.2.3).

@@ -30,6 +30,7 @@ func fromStart(h http.Header) bool {
 func (b *body) missing() (string, bool) {
 	end := b.first + int64(len(b.inline))
 	switch {
+	case b.odd:
 	case b.first == 0 && end < b.size:
 		return "bytes=" + strconv.FormatInt(end, 10) + "-", true
 	case b.first > 0 && end == b.size:
@@ -47,14 +48,18 @@ func (b *body) has(r rules.Range) bool {
 // of it was asked for (3.4).
 func (x *exchange) part(e *rules.Exchange, p *rules.Policy) (cache.Entry[*object], error) {
 	cr, ok := rules.ParseContentRange(e.Header)
-	// One whose length is not what it says of it is not stored: nobody can tell which of the two is wrong.
-	if !ok || cr.Size < 0 || x.resp.ContentLength != cr.Length || cr.Size > x.h.chunk {
+	n := x.resp.ContentLength
+	if !ok || cr.Size < 0 || cr.Size > x.h.chunk || n < 0 || n > cr.Length {
 		return x.mark(rules.WhyPartial)
 	}
+	// Of one that has less than it says nobody can tell which of the two is wrong. Its bytes are placed by where they begin, as the client does who
+	// asked for them. They are not combined with others, and nothing is said of what is behind them.
+	odd := n < cr.Length
+	cr.Length = n
 	if s := x.stored; s != nil && s.body.partial {
 		from := s.body.first + int64(len(s.body.inline))
 		fits := cr.Start == from || cr.Start+cr.Length == s.body.first
-		if !fits || cr.Size != s.body.size || !rules.SameRepresentation(s.header, e.Header) {
+		if odd || s.body.odd || !fits || cr.Size != s.body.size || !rules.SameRepresentation(s.header, e.Header) {
 			return x.again()
 		}
 	}
@@ -66,12 +71,14 @@ func (x *exchange) part(e *rules.Exchange, p *rules.Policy) (cache.Entry[*object
 		return cache.Entry[*object]{}, originError(err)
 	}
 	o := x.object(e, p)
-	o.body = body{id: newID(), size: cr.Size, first: cr.Start, partial: true, inline: b}
+	o.body = body{id: newID(), size: cr.Size, first: cr.Start, partial: true, odd: odd, inline: b}
+	o.body.asked = strings.Join(x.resp.Request.Header["Range"], ",")
 	if s := x.stored; s != nil && s.body.partial {
 		before, after := s.body.inline, b
 		if cr.Start < s.body.first {
 			before, after = b, s.body.inline
 		}
+		o.body.asked = ""
 		o.body.first = min(cr.Start, s.body.first)
 		o.body.inline = append(before[:len(before):len(before)], after...)
 		o.header = rules.StoredHeader(&rules.Exchange{Header: rules.Freshen(s.header, e.Header)}, p)

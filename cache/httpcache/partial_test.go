@@ -90,7 +90,7 @@ func TestPartsOfDifferentBodies(t *testing.T) {
 // A 206 that is not what it says passes to the one who asked, and is not stored.
 func TestPartsThatAreMalformed(t *testing.T) {
 	for _, lines := range [][]string{
-		{"Content-Range: bytes 0-9/10", "", "01234"},
+		{"Content-Range: bytes 0-3/10", "", "01234"},
 		{"Content-Range: bytes 0-4/*", "", "01234"},
 		{"Content-Range: bytes 4-0/10", "", "01234"},
 		{"Content-Type: multipart/byteranges; boundary=x", "", "--x--"},
@@ -105,6 +105,41 @@ func TestPartsThatAreMalformed(t *testing.T) {
 		if n := o.requests.Load(); n != 2 {
 			t.Errorf("%q: %d requests, want 2", lines, n)
 		}
+	}
+}
+
+// A part that has less than it says answers the same request, and what is in it by where it begins; nothing else.
+func TestPartsThatAreShort(t *testing.T) {
+	for _, tt := range []struct {
+		asked, want string
+		requests    int64
+	}{
+		{"bytes=-5", "01234", 1},
+		{"bytes=6-8", "234", 1},
+		{"bytes=6-", "56789", 2},
+		{"bytes=-1", "56789", 2},
+		{"", "56789", 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			o := origin(206, "Cache-Control: max-age=60", `ETag: "a"`, "Content-Range: bytes 4-9/10", "", "01234")
+			_, hs := startFleet(t, 2, Config{Transport: o})
+			for _, h := range hs {
+				get(h, "/x", "Range: bytes=-5")
+			}
+			o.answer = func(r *http.Request) (*http.Response, error) {
+				if len(r.Header["If-Range"]) > 0 {
+					t.Errorf("%q: it is combined: %v", tt.asked, r.Header)
+				}
+				return response(206, "Cache-Control: max-age=60", `ETag: "a"`, "Content-Range: bytes 5-9/10", "", "56789"), nil
+			}
+			var lines []string
+			if tt.asked != "" {
+				lines = []string{"Range: " + tt.asked}
+			}
+			if w := get(hs[1], "/x", lines...); w.Body.String() != tt.want || o.requests.Load() != tt.requests {
+				t.Errorf("%q: %d %q, %d requests; want %q, %d", tt.asked, w.Code, w.Body, o.requests.Load(), tt.want, tt.requests)
+			}
+		})
 	}
 }
 

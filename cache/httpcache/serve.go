@@ -87,8 +87,10 @@ func (h *Handler) ranges(l *lookup) ([]rules.Range, bool) {
 		return nil, false
 	}
 	ranges, unsatisfiable := rules.Ranges(l.r.Method, l.r.Header, l.o.header, l.o.body.size)
-	if b := &l.o.body; b.partial && l.o.asker == l.ask.ID() && !slices.ContainsFunc(ranges, b.has) {
-		return []rules.Range{{Start: b.first, Length: int64(len(b.inline))}}, false // what the origin said to this request
+	b := &l.o.body
+	if asked := l.r.Header["Range"]; b.partial && (len(asked) == 1 && asked[0] == b.asked && len(l.r.Header["If-Range"]) == 0 ||
+		l.o.asker == l.ask.ID() && !slices.ContainsFunc(ranges, b.has)) {
+		return []rules.Range{{Start: b.first, Length: int64(len(b.inline))}}, false // what the origin said to this request, or to the same one
 	}
 	return ranges, unsatisfiable
 }

@@ -111,3 +111,32 @@ func TestVaryThatChanges(t *testing.T) {
 		}
 	})
 }
+
+// A response in the language that a request prefers to all others is what it would get, whatever else it would take.
+func TestTheLanguageThatIsPreferred(t *testing.T) {
+	for _, tt := range []struct {
+		vary, accept string
+		shared       bool
+	}{
+		{"Accept-Language", "en, de", true}, // the same
+		{"Accept-Language", "fr;q=0.5, de;q=1.0", true},
+		{"Accept-Language", "DE", true},
+		{"Accept-Language", "fr, de", false},
+		{"Accept-Language", "fr;q=0.5, de;q=0.4", false},
+		{"Accept-Language", "*", false},
+		{"Accept-Language", "", false},
+		{"Accept-Language, X-A", "fr;q=0.5, de;q=1.0", false},
+	} {
+		o := origin(200, "Cache-Control: max-age=60", "Vary: "+tt.vary, "Content-Language: de")
+		h := start(t, Config{Transport: o})
+		get(h, "/x", "Accept-Language: en, de")
+		var lines []string
+		if tt.accept != "" {
+			lines = []string{"Accept-Language: " + tt.accept}
+		}
+		get(h, "/x", lines...)
+		if shared := o.requests.Load() == 1; shared != tt.shared {
+			t.Errorf("Vary: %s, %q: shared: %v", tt.vary, tt.accept, shared)
+		}
+	}
+}

@@ -134,7 +134,7 @@ func TestExpected(t *testing.T) {
 func TestFlagsThatTheProgramLacks(t *testing.T) {
 	b := &webcache.Binary{Help: "  -store-set-cookie\n    \tstore them, unlike -trust-client-cache-control-x\n"}
 	for _, p := range profiles() {
-		want := []string{"-trust-client-cache-control"}
+		want := []string{"-store-post", "-trust-client-cache-control"}
 		if p.name == "safe" {
 			want = nil
 		}
