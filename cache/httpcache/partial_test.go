@@ -113,12 +113,14 @@ func TestPartsThatAreShort(t *testing.T) {
 	for _, tt := range []struct {
 		asked, want string
 		requests    int64
+		said        string
 	}{
-		{"bytes=-5", "01234", 1},
-		{"bytes=6-8", "234", 1},
-		{"bytes=6-", "56789", 2},
-		{"bytes=-1", "56789", 2},
-		{"", "56789", 2},
+		{"bytes=-5", "01234", 1, "bytes 4-9/10"}, // as the origin has it
+		{"bytes=6-8", "234", 1, "bytes 6-8/10"},
+		{"bytes=4-5", "01", 1, "bytes 4-5/10"},
+		{"bytes=6-", "56789", 2, ""},
+		{"bytes=-1", "56789", 2, ""},
+		{"", "56789", 2, ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			o := origin(206, "Cache-Control: max-age=60", `ETag: "a"`, "Content-Range: bytes 4-9/10", "", "01234")
@@ -138,6 +140,8 @@ func TestPartsThatAreShort(t *testing.T) {
 			}
 			if w := get(hs[1], "/x", lines...); w.Body.String() != tt.want || o.requests.Load() != tt.requests {
 				t.Errorf("%q: %d %q, %d requests; want %q, %d", tt.asked, w.Code, w.Body, o.requests.Load(), tt.want, tt.requests)
+			} else if got := w.Header().Get("Content-Range"); tt.said != got && tt.requests == 1 {
+				t.Errorf("%q: Content-Range: %s, want %s", tt.asked, got, tt.said)
 			}
 		})
 	}

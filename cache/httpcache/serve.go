@@ -61,7 +61,9 @@ func (h *Handler) serve(w http.ResponseWriter, l *lookup, now time.Time) error {
 		header["Content-Range"] = []string{"bytes */" + strconv.FormatInt(o.body.size, 10)}
 		header["Content-Length"] = zeroLength
 	case http.StatusPartialContent:
-		header["Content-Range"] = []string{contentRange(ranges[0], o.body.size)}
+		if !o.body.odd || ranges[0].Length != int64(len(o.body.inline)) { // else it is what the origin said
+			header["Content-Range"] = []string{contentRange(ranges[0], o.body.size)}
+		}
 		header["Content-Length"] = []string{strconv.FormatInt(ranges[0].Length, 10)}
 	}
 	w.WriteHeader(status)
