@@ -29,6 +29,7 @@ var (
 	errTooLong = errors.New("httpcache: the body is longer than MaxObjectBytes")
 	errNoChunk = errors.New("httpcache: a chunk of a stored body is gone")
 	errCut     = errors.New("httpcache: the body broke off")
+	errGone    = fmt.Errorf("%w: the instance that it came to is gone", errCut)
 )
 
 // storeChunks stores the chunks of a flow with their owners, as they come, to the end of it.

@@ -28,7 +28,8 @@
 //
 // Bodies of up to a chunk (256 KiB) are stored with the header, longer ones in chunks, each with an owner of its own, so that a large object is on
 // no instance's shoulders alone. What is longer than Config.MaxObjectBytes passes. A chunk that was evicted, or went with its instance, is asked for
-// again by its range, if the response has a strong ETag; else a response that has begun breaks off.
+// again by its range, if the response has a strong ETag. Else the response is filled anew, as it is when the instance dies that a body comes to: one that has begun goes on
+// if the part that the client has is the same, byte for byte, and breaks off if not.
 //
 // The key is the origin's scheme and host, and the path and query exactly as the origin is sent them; but for what
 // No-Vary-Search says makes no difference, once a response with the same path has said so. The

@@ -50,8 +50,8 @@ type Handler struct {
 	close      context.CancelFunc
 }
 
-// chunkBytes is the size of the chunks of a body, unless the memory is small.
-const chunkBytes = 256 << 10
+// ChunkBytes is the size of the chunks that longer bodies are stored in, at most.
+const ChunkBytes = 256 << 10
 
 // New returns a Handler, or an error that names each field of the Config that is wrong. With Peers, it answers other
 // instances from then on. Close it when it is no longer used.
@@ -64,7 +64,7 @@ func New(config Config) (*Handler, error) {
 		cfg: cfg, sites: sites, transport: cfg.Transport,
 		via: "1.1 fleetcache", loop: loopID(&cfg),
 		rules:     rules.Options{StoreSetCookie: cfg.StoreSetCookie, Targets: cfg.Targets, Heuristic: !cfg.NoHeuristics},
-		chunk:     min(chunkBytes, cfg.MaxBytes/chunkShare, cfg.MaxObjectBytes),
+		chunk:     min(ChunkBytes, cfg.MaxBytes/chunkShare, cfg.MaxObjectBytes),
 		surrogate: slices.Contains(cfg.Targets, "Surrogate-Control"),
 		turns:     make(chan struct{}, cfg.MaxFills),
 		flows:     flows{limit: cfg.MaxBytes / lingerShare},

@@ -44,6 +44,8 @@ func (h *Handler) serve(w http.ResponseWriter, l *lookup, now time.Time) error {
 		whole = true
 	default:
 		src = h.newSource(l.key, o, 0, -1)
+		src.resumer = &resumer{asked: l.ask.Header()}
+		src.resumer.sent.Reset()
 	}
 	if src != nil {
 		var err error

@@ -2,6 +2,7 @@ package httpcache
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -16,6 +17,7 @@ type source struct {
 	end     int64 // behind the last byte that is wanted; -1: the end of the body
 	reader  string
 	trailer http.Header // once next has returned io.EOF
+	resumer *resumer    // nil: what breaks off is not gone on with
 }
 
 // newSource returns a source of length bytes from off on, all if length is negative.
@@ -33,10 +35,14 @@ func (s *source) next(ctx context.Context) ([]byte, error) {
 		return nil, io.EOF
 	}
 	b, err := s.read(ctx)
+	if (err == errGone || errors.Is(err, errNoChunk)) && ctx.Err() == nil {
+		b, err = s.resume(ctx, err)
+	}
 	if s.end >= 0 {
 		b = b[:min(int64(len(b)), s.end-s.off)]
 	}
 	s.off += int64(len(b))
+	s.resumer.add(b)
 	return b, err
 }
 
@@ -74,6 +80,8 @@ func (s *source) follow(ctx context.Context) ([]byte, error) {
 	for body.at != s.h.self {
 		p, err := s.h.cache.Get(ctx, directKey(body.at, "read", body.id, strconv.FormatInt(s.off, 10), s.reader))
 		switch {
+		case err != nil && ctx.Err() == nil:
+			return s.again(ctx)
 		case err != nil:
 			return nil, err
 		case p.part == partHandedOver:
@@ -97,11 +105,11 @@ func (s *source) follow(ctx context.Context) ([]byte, error) {
 // again goes on with what is stored by now of a response whose body was on its way.
 func (s *source) again(ctx context.Context) ([]byte, error) {
 	if s.key == "" {
-		return nil, errCut
+		return nil, errGone
 	}
 	o, err := s.h.cache.Get(withAsk(ctx, &ask{id: newID(), cached: true}), s.key)
 	if err != nil || o.kind != kindResponse || o.body.live || o.body.id != s.o.body.id {
-		return nil, errCut
+		return nil, errGone
 	}
 	s.o = o
 	return s.read(ctx)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache"
 )
 
 const (
@@ -103,6 +105,12 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "max-age=3600")
 	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
 	w.Write(content)
+}
+
+// isLarge reports whether a file is larger than a chunk, so that several instances may have it.
+func (o *origin) isLarge(path string) bool {
+	info, err := os.Stat(o.files[path])
+	return err == nil && info.Size() > httpcache.ChunkBytes
 }
 
 // loaded returns a copy of loads.

@@ -35,8 +35,9 @@ func newReport(o *origin, f *fleet, res *result) *report {
 		r.distinct++
 		r.owned[byName[by[0]]]++
 		allowed := 1
-		// What an owner that was lost knew is lost; who takes over loads it once. Its own request may be seen last.
-		if slices.ContainsFunc(by, func(name string) bool { return r.gone[name] != nil }) {
+		// What an owner that was lost knew is lost; who takes over loads it once. Its own request may be seen last. So is what is large, and had
+		// a chunk there.
+		if slices.ContainsFunc(by, func(name string) bool { return r.gone[name] != nil }) || len(r.gone) > 0 && o.isLarge(path) {
 			allowed = 2
 			if len(by) > 1 {
 				r.reloaded++
