@@ -89,8 +89,7 @@ func (h *Handler) loadChunk(ctx context.Context, key string) (cache.Entry[*objec
 
 // repair gets a chunk that was evicted, or went with its instance, from the origin, if that still has the same.
 func (h *Handler) repair(ctx context.Context, a *ask) (*object, error) {
-	u, host, ok := h.target(a.of)
-	if !ok || len(a.header) == 0 {
+	if len(a.header) == 0 {
 		return nil, errNoChunk
 	}
 	done, err := h.turn(ctx, a.of)
@@ -98,15 +97,13 @@ func (h *Handler) repair(ctx context.Context, a *ask) (*object, error) {
 		return nil, err
 	}
 	x := h.newExchange(ctx, a.of, a, nil, done)
-	defer x.done()
 	h.count.fills.Add(1)
-	req := x.request(u, host)
-	req.Header["Range"], req.Header["If-Range"] = a.header["Range"], a.header["If-Range"]
-	resp, err := h.filling.RoundTrip(req)
-	if err != nil {
-		return nil, originError(err)
+	if err := x.send(); err != nil {
+		x.done()
+		return nil, err
 	}
-	defer resp.Body.Close()
+	defer x.discard()
+	resp := x.resp
 	cr, ok := rules.ParseContentRange(resp.Header)
 	if resp.StatusCode != http.StatusPartialContent || !ok || !rules.SameRepresentation(resp.Header, http.Header{"Etag": a.header["If-Range"]}) ||
 		a.header["Range"][0] != fmt.Sprintf("bytes=%d-%d", cr.Start, cr.Start+cr.Length-1) || cr.Length > h.chunk {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -73,9 +74,7 @@ func (x *exchange) send() error {
 // with PreserveHost.
 func (x *exchange) request(u *url.URL, host string) *http.Request {
 	header := make(http.Header, len(x.ask.Header())+4)
-	for name, values := range x.ask.Header() {
-		header[name] = values
-	}
+	maps.Copy(header, x.ask.Header())
 	asked := oneRange(x.ask.Header())
 	for _, name := range conditional {
 		delete(header, name)
@@ -90,6 +89,8 @@ func (x *exchange) request(u *url.URL, host string) *http.Request {
 	}
 	method := http.MethodGet
 	switch {
+	case x.ask.of != "": // a chunk
+		header["Range"], header["If-Range"] = x.ask.header["Range"], x.ask.header["If-Range"]
 	case x.stored == nil:
 		if asked != nil && x.ask.method == http.MethodGet && !x.all {
 			header["Range"] = asked
@@ -105,9 +106,7 @@ func (x *exchange) request(u *url.URL, host string) *http.Request {
 		if x.ask.method == http.MethodHead {
 			method = http.MethodHead
 		} else if fields, ok := rules.Validation(x.stored.header); ok {
-			for name, values := range fields {
-				header[name] = values
-			}
+			maps.Copy(header, fields)
 		}
 	}
 	return (&http.Request{
@@ -117,6 +116,13 @@ func (x *exchange) request(u *url.URL, host string) *http.Request {
 
 // conditional are the fields of a request that are answered from what is stored.
 var conditional = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range"}
+
+// newFlow returns a flow for the body of the response, and what is told of that while it is on its way.
+func (x *exchange) newFlow() (*flow, body) {
+	size := x.resp.ContentLength
+	f := newFlow(x.h.chunk, min(max(size, 0), x.h.chunk))
+	return f, body{id: f.id, size: size, chunk: x.h.chunk, live: true, at: x.h.self}
+}
 
 // pump reads the body into f, to its end.
 func (x *exchange) pump(f *flow) {

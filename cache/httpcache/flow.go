@@ -73,6 +73,20 @@ func (f *flow) tellLocked() {
 	f.changed = make(chan struct{})
 }
 
+// waitLocked waits for a change on ctx, or until enough yields. It returns ctx's error if that has ended. mu must be held, and is
+// not meanwhile.
+func (f *flow) waitLocked(ctx context.Context, enough <-chan time.Time) error {
+	changed := f.changed
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	select {
+	case <-changed:
+	case <-enough:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}
+
 // read returns bytes from off on: at least one, at most to the end of their block. It waits for them on ctx. The error is io.EOF behind the
 // last one, errHandedOver, ctx's, or why the flow broke off. reader names who reads. Nobody may change the bytes.
 func (f *flow) read(ctx context.Context, reader string, off int64) ([]byte, error) {
@@ -93,14 +107,8 @@ func (f *flow) read(ctx context.Context, reader string, off int64) ([]byte, erro
 		case off < f.end:
 			return f.blocks[n][off%f.block:], nil
 		}
-		changed := f.changed
-		f.mu.Unlock()
-		select {
-		case <-changed:
-			f.mu.Lock()
-		case <-ctx.Done():
-			f.mu.Lock()
-			return nil, ctx.Err()
+		if err := f.waitLocked(ctx, nil); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -220,14 +228,8 @@ func (f *flow) awaitBlock(ctx context.Context, i int64) ([]byte, error) {
 		case f.err != nil:
 			return nil, f.err
 		}
-		changed := f.changed
-		f.mu.Unlock()
-		select {
-		case <-changed:
-			f.mu.Lock()
-		case <-ctx.Done():
-			f.mu.Lock()
-			return nil, ctx.Err()
+		if err := f.waitLocked(ctx, nil); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -237,15 +239,8 @@ func (f *flow) awaitLonger(ctx context.Context, n int64) (longer bool, err error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.end <= n && f.err == nil {
-		changed := f.changed
-		f.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-		f.mu.Lock()
-		if ctx.Err() != nil {
-			return false, ctx.Err()
+		if err := f.waitLocked(ctx, nil); err != nil {
+			return false, err
 		}
 	}
 	if f.err != nil && f.err != io.EOF {
@@ -309,15 +304,7 @@ func (f *flow) room(ctx context.Context) ([]byte, error) {
 		if first := time.Until(f.awaited); first > 0 {
 			patience = first
 		}
-		changed := f.changed
-		f.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		case <-time.After(patience):
-		}
-		f.mu.Lock()
-		if ctx.Err() != nil {
+		if err := f.waitLocked(ctx, time.After(patience)); err != nil {
 			return nil, context.Cause(ctx)
 		}
 	}

@@ -194,7 +194,7 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 		switch j := l.judge(now); {
 		case j == serveAndRenew:
 			h.renew(l)
-			l.stale = !l.o.isFresh(time.Now())
+			l.stale = !l.o.isFresh(now)
 			fallthrough
 		case j == serve:
 			err := h.serve(w, l, now)
@@ -217,12 +217,11 @@ func (h *Handler) answer(w http.ResponseWriter, l *lookup) error {
 
 // answerMark answers a request whose response must not be shared.
 func (h *Handler) answerMark(w http.ResponseWriter, l *lookup) error {
+	h.noteEvidence(l, true)
 	o := l.o
 	if o.asker == l.ask.ID() && o.claim != "" {
-		h.noteEvidence(l, true)
 		return h.serveClaim(w, l)
 	}
-	h.noteEvidence(l, true)
 	h.count.passed.Add(1)
 	h.pass(w, l.r, forward{fwdURIMiss, o.why})
 	return nil

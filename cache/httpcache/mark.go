@@ -16,8 +16,12 @@ func (x *exchange) mark(why string) (cache.Entry[*object], error) {
 		x.discard()
 		return x.h.markOf(x, why, nil), nil
 	}
-	f := newFlow(x.h.chunk, min(max(x.resp.ContentLength, 0), x.h.chunk))
-	f.head = &object{kind: kindResponse, status: x.resp.StatusCode, header: endToEnd(x.resp), body: body{id: f.id, size: x.resp.ContentLength, chunk: x.h.chunk, live: true, at: x.h.self}}
+	f, live := x.newFlow()
+	header := endToEnd(x.resp.Header)
+	if x.resp.Request.Method != http.MethodHead {
+		delete(header, "Content-Length") // live.size has it
+	}
+	f.head = &object{kind: kindResponse, status: x.resp.StatusCode, header: header, body: live}
 	f.window()
 	x.h.flows.add(f)
 	// It may go on for as long as its client likes, as what is passed: it holds no turn, and may be silent.
@@ -48,24 +52,6 @@ func (h *Handler) markOf(x *exchange, why string, f *flow) cache.Entry[*object] 
 
 // credentialed reports whether a request says who its sender is: what it is answered may be for him alone.
 func credentialed(h http.Header) bool { return len(h["Authorization"]) > 0 || len(h["Cookie"]) > 0 }
-
-// endToEnd is a response's header without what concerns its connection alone (RFC 9110, 7.6.1).
-func endToEnd(resp *http.Response) http.Header {
-	p := rules.Policy{Drop: rules.HopByHop(resp.Header)}
-	h := rules.StoredHeader(&rules.Exchange{Header: resp.Header}, &p)
-	if _, ok := resp.Header["Date"]; !ok {
-		delete(h, "Date")
-	}
-	for _, name := range [...]string{"Age", "Content-Length"} {
-		if v := resp.Header[name]; len(v) > 0 {
-			h[name] = v
-		}
-	}
-	if resp.Request != nil && resp.Request.Method != http.MethodHead {
-		delete(h, "Content-Length") // resp.ContentLength has it
-	}
-	return h
-}
 
 // awaitReaders keeps a flow of which nothing is stored until those who may read it have done so, or do not come, or leave; or until it is over. Then the
 // origin is not listened to any more.

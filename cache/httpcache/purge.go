@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -131,6 +132,8 @@ func (h *Handler) softPurge(ctx context.Context, what string, names ...string) (
 
 // purges are the soft purges that an instance has heard of.
 type purges struct {
+	any atomic.Bool // there are some: what most never have costs a hit no lock
+
 	mu  sync.RWMutex // guards what follows
 	at  map[string]purge
 	all purge
@@ -157,6 +160,7 @@ const (
 func (ps *purges) note(id, what string, names []string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	ps.any.Store(true)
 	p := purge{id, time.Now()}
 	if what == softAll || len(ps.at)+len(names) > maxPurges {
 		ps.all = p
@@ -173,11 +177,11 @@ func (ps *purges) note(id, what string, names []string) {
 
 // find reports whether is holds for a purge of the URL with a key, of one of surrogate keys, or of everything.
 func (ps *purges) find(key string, keys []string, is func(purge) bool) bool {
-	ps.mu.RLock()
-	defer ps.mu.RUnlock()
-	if ps.all.id == "" && len(ps.at) == 0 {
+	if !ps.any.Load() {
 		return false
 	}
+	ps.mu.RLock()
+	defer ps.mu.RUnlock()
 	return is(ps.all) || is(ps.at[softURL+baseOf(key)]) || slices.ContainsFunc(keys, func(k string) bool { return is(ps.at[softKeys+k]) })
 }
 

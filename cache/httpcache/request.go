@@ -1,8 +1,10 @@
 package httpcache
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
@@ -69,19 +71,21 @@ var noWishes = rules.ParseRequest(nil)
 // askedHeader is what the origin is to see of a request's header, if it is a fill: what goes end to end, but for what the response
 // may depend on without saying so in Vary; and the Cache-Control, if that is to be kept.
 func askedHeader(from http.Header, keep bool) http.Header {
+	header := endToEnd(from)
+	maps.DeleteFunc(header, func(name string, _ []string) bool {
+		return unkeyed[name] || !keep && (name == "Cache-Control" || name == "Pragma")
+	})
+	return header
+}
+
+// endToEnd is a header without what concerns its connection alone (RFC 9110, 7.6.1), and without fields whose names are none. It shares the values.
+func endToEnd(from http.Header) http.Header {
 	drop := rules.HopByHop(from)
 	header := make(http.Header, len(from))
-next:
 	for name, values := range from {
-		if unkeyed[name] || !validField(name, "") || !keep && (name == "Cache-Control" || name == "Pragma") {
-			continue
+		if validField(name, "") && !slices.Contains(drop, name) {
+			header[name] = values
 		}
-		for _, d := range drop {
-			if d == name {
-				continue next
-			}
-		}
-		header[name] = values
 	}
 	return header
 }

@@ -12,28 +12,26 @@ import (
 // A resumer goes on with a body of which something is gone, with an instance or evicted: it has the response filled anew, and takes it for the same if the part that was sent is, byte for
 // byte, and what its header says of the body.
 type resumer struct {
-	asked http.Header // what the origin is to see
-	sent  xxhash.Digest
-	n     int64
-	done  bool // it was tried
+	ask  *ask           // has what the origin is to see
+	sent *xxhash.Digest // of all that the source has given
+	done bool           // it was tried
 }
 
 // add notes what has been sent.
 func (r *resumer) add(b []byte) {
 	if r != nil {
 		_, _ = r.sent.Write(b) // never fails
-		r.n += int64(len(b))
 	}
 }
 
 // resume goes on where s broke off, since an instance is gone, or a chunk. If it cannot, it returns why.
 func (s *source) resume(ctx context.Context, why error) ([]byte, error) {
 	r := s.resumer
-	if r == nil || r.done || r.n == 0 || r.n != s.off {
+	if r == nil || r.done || s.off == 0 {
 		return nil, why
 	}
 	r.done = true
-	a := &ask{id: newID(), header: r.asked, method: http.MethodGet}
+	a := &ask{id: newID(), header: r.ask.Header(), method: http.MethodGet}
 	get := s.h.cache.Get
 	if why != errGone { // what is stored is not whole
 		get, a.anew = s.h.cache.Refresh, true
@@ -43,7 +41,7 @@ func (s *source) resume(ctx context.Context, why error) ([]byte, error) {
 		return nil, why
 	}
 	again, sum := s.h.newSource(s.key, o, 0, -1), xxhash.New()
-	for left := r.n; ; {
+	for left := s.off; ; {
 		b, err := again.next(ctx)
 		if err != nil && (err != io.EOF || left > 0) {
 			return nil, why

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
@@ -11,6 +12,8 @@ import (
 // searches are the No-Vary-Search rules of paths, as their latest responses had them: what a query may have that makes no difference. Each instance
 // learns them by itself. The zero value has none.
 type searches struct {
+	any atomic.Bool // there have been some: what most never have costs a hit no lock
+
 	mu     sync.RWMutex // guards byPath
 	byPath map[string]*rules.NoVarySearch
 }
@@ -20,6 +23,9 @@ const maxSearches = 1024
 
 // canonical is a query without what makes no difference for its path.
 func (s *searches) canonical(path, query string) string {
+	if !s.any.Load() {
+		return query
+	}
 	s.mu.RLock()
 	rule := s.byPath[path]
 	s.mu.RUnlock()
@@ -32,6 +38,9 @@ func (s *searches) canonical(path, query string) string {
 // learn notes the rule of a path.
 func (s *searches) learn(path string, header http.Header) {
 	lines := header["No-Vary-Search"]
+	if len(lines) == 0 && !s.any.Load() {
+		return
+	}
 	s.mu.RLock()
 	known := s.byPath[path]
 	s.mu.RUnlock()
@@ -49,6 +58,7 @@ func (s *searches) learn(path string, header http.Header) {
 		s.byPath = make(map[string]*rules.NoVarySearch)
 	}
 	s.byPath[path] = rule
+	s.any.Store(true)
 }
 
 // deceives reports whether a URL's path ends as that of one kind of file, and the response is of another. A path that somebody made up in front of a

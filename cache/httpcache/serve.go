@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/httpcache/internal/rules"
 )
@@ -44,8 +47,7 @@ func (h *Handler) serve(w http.ResponseWriter, l *lookup, now time.Time) error {
 		whole = true
 	default:
 		src = h.newSource(l.key, o, 0, -1)
-		src.resumer = &resumer{asked: l.ask.Header()}
-		src.resumer.sent.Reset()
+		src.resumer = &resumer{ask: &l.ask, sent: xxhash.New()}
 	}
 	if src != nil {
 		var err error
@@ -106,9 +108,7 @@ func contentRange(r rules.Range, size int64) string {
 // setHeader makes header that of a response from the cache.
 func (h *Handler) setHeader(header http.Header, l *lookup, now time.Time) {
 	o := l.o
-	for name, values := range o.header {
-		header[name] = values
-	}
+	maps.Copy(header, o.header)
 	age := o.ageAt(now)
 	noSniffing(header)
 	switch {
@@ -274,9 +274,7 @@ func (h *Handler) serveClaim(w http.ResponseWriter, l *lookup) error {
 	h.count.passed.Add(1)
 	src := h.newSource("", head, 0, -1)
 	header := w.Header()
-	for name, values := range head.header {
-		header[name] = values
-	}
+	maps.Copy(header, head.header)
 	noSniffing(header)
 	h.addStatus(header, "fwd="+l.why+"; fwd-status="+strconv.Itoa(head.status)+"; detail="+mark.why+l.shownKey(), l.trace.Peer)
 	if head.body.size >= 0 && bodyAllowed(head.status) && l.r.Method != http.MethodHead {

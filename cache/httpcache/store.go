@@ -52,12 +52,12 @@ func surrogateKeys(h http.Header) []string {
 
 // shared returns the entry of a response that may be shared: all of it if its body is there at once; else what there is, and later the rest.
 func (x *exchange) shared(o *object) (cache.Entry[*object], error) {
-	f := newFlow(x.h.chunk, min(max(x.resp.ContentLength, 0), x.h.chunk))
+	f, live := x.newFlow()
 	f.held, f.keep, f.slow = true, o.keep, x.back
 	if !x.ask.behind {
 		f.awaited = time.Now().Add(firstPatience)
 	}
-	o.body = body{id: f.id, size: x.resp.ContentLength, chunk: x.h.chunk, live: true, at: x.h.self}
+	o.body = live
 	x.h.flows.add(f)
 	ended := make(chan struct{})
 	go func() {
