@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/golang/groupcache"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers"
 )
@@ -149,12 +150,8 @@ func (in *instance) URL() string { return in.url }
 
 // Join makes urls the members.
 func (in *instance) Join(_ context.Context, urls []string) error {
-	members := make([]peers.Member, len(urls))
-	for i, url := range urls {
-		members[i].URL = url
-	}
 	in.group.Set(urls...)
-	return in.pool.Set(members...)
+	return in.pool.Set(process.Members(urls)...)
 }
 
 // A Count is what came of one way's callers.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers"
 )
@@ -101,23 +102,12 @@ func (in *instance) URL() string { return in.url }
 
 // Join makes urls the members, and returns when this instance shares what it gets with them.
 func (in *instance) Join(ctx context.Context, urls []string) error {
-	members := make([]peers.Member, len(urls))
-	for i, url := range urls {
-		members[i].URL = url
-	}
-	if err := in.pool.Set(members...); err != nil {
+	if err := in.pool.Set(process.Members(urls)...); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	for in.cache.Stats().Joining {
-		select {
-		case <-time.After(time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("the instance has not joined: %w", ctx.Err())
-		}
-	}
-	return nil
+	return process.AwaitJoin(ctx, func() bool { return !in.cache.Stats().Joining })
 }
 
 // Close ends the instance.

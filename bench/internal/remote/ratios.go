@@ -52,18 +52,10 @@ func (m Measured) ratios() []report.Ratio {
 func (m Measured) many() bool { return len(m.Cell.Entries) > 0 && m.Cell.Entries[0].Shape.Many > 0 }
 
 func (m Measured) ratio(ratios []report.Ratio, c comparison) []report.Ratio {
-	if value, ok := stats.Ratio(figures(m.Samples[c.over], c.figure), figures(m.Samples[c.under], c.figure)); ok {
+	if value, ok := stats.Ratio(stats.Values(m.Samples[c.over], c.figure), stats.Values(m.Samples[c.under], c.figure)); ok {
 		ratios = append(ratios, report.Ratio{Name: "remote/" + m.Cell.Name + "/" + c.name, Value: value})
 	}
 	return ratios
-}
-
-func figures(samples []Sample, figure func(Sample) float64) []float64 {
-	values := make([]float64, len(samples))
-	for i, s := range samples {
-		values[i] = figure(s)
-	}
-	return values
 }
 
 func (m Measured) table() report.Table {

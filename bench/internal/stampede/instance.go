@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/golang/groupcache"
-	"github.com/seed-0f2aaebe/fleetcache/bench/internal/pause"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 	"github.com/seed-0f2aaebe/fleetcache/peers"
 )
@@ -136,22 +136,16 @@ func (in *instance) URL() string { return in.url }
 
 // Join makes urls the members, and returns when this instance shares what it gets with them.
 func (in *instance) Join(ctx context.Context, urls []string) error {
-	members := make([]peers.Member, len(urls))
-	for i, url := range urls {
-		members[i].URL = url
-	}
 	in.group.Set(urls...)
-	if err := in.pool.Set(members...); err != nil {
+	if err := in.pool.Set(process.Members(urls)...); err != nil {
 		return err
 	}
 	for range in.pool.Former("key") { // which takes its time when it is asked first
 		break
 	}
 	for _, c := range in.caches { // which share nothing before that
-		for c.Stats().Joining {
-			if err := pause.For(ctx, time.Millisecond); err != nil {
-				return fmt.Errorf("the instance has not joined: %w", err)
-			}
+		if err := process.AwaitJoin(ctx, func() bool { return !c.Stats().Joining }); err != nil {
+			return err
 		}
 	}
 	return nil

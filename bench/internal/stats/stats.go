@@ -19,11 +19,16 @@ func Median(values []float64) float64 {
 
 // MedianOf returns the median of what f gives for each of items.
 func MedianOf[T any](items []T, f func(T) float64) float64 {
+	return Median(Values(items, f))
+}
+
+// Values returns what f gives for each of items.
+func Values[T any](items []T, f func(T) float64) []float64 {
 	values := make([]float64, len(items))
 	for i, item := range items {
 		values[i] = f(item)
 	}
-	return Median(values)
+	return values
 }
 
 // Ratio returns the median of the ratios a[i]/b[i]. Values of one index were measured in one round, so that

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -110,23 +109,12 @@ func (in *instance) Join(ctx context.Context, urls []string) error {
 	if in.pool == nil {
 		return nil
 	}
-	members := make([]peers.Member, len(urls))
-	for i, url := range urls {
-		members[i].URL = url
-	}
-	if err := in.pool.Set(members...); err != nil {
+	if err := in.pool.Set(process.Members(urls)...); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	for !in.joined() {
-		select {
-		case <-time.After(time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("the instance has not joined: %w", ctx.Err())
-		}
-	}
-	return nil
+	return process.AwaitJoin(ctx, in.joined)
 }
 
 func (in *instance) joined() bool {

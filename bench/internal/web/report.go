@@ -13,7 +13,7 @@ import (
 func (m Measured) ratios() []report.Ratio {
 	var ratios []report.Ratio
 	add := func(name, kind string, figure func(Sample) float64) {
-		if value, ok := stats.Ratio(figures(m.Samples[kind], figure), figures(m.Samples[bare], figure)); ok && value > 0 {
+		if value, ok := stats.Ratio(stats.Values(m.Samples[kind], figure), stats.Values(m.Samples[bare], figure)); ok && value > 0 {
 			ratios = append(ratios, report.Ratio{Name: "web/" + m.Cell.Name() + "/" + name + "vs-" + bare, Value: value})
 		}
 	}
@@ -25,14 +25,6 @@ func (m Measured) ratios() []report.Ratio {
 		}
 	}
 	return ratios
-}
-
-func figures(samples []Sample, figure func(Sample) float64) []float64 {
-	values := make([]float64, len(samples))
-	for i, s := range samples {
-		values[i] = figure(s)
-	}
-	return values
 }
 
 func (m Measured) table(servers []*server) report.Table {
