@@ -113,6 +113,10 @@ func show(members []discover.Member, err error) string {
 // healed is how long it may take until all know all again: to join a seed, and to compare with one that did.
 const healed = 3*DefaultRejoin + 5*time.Second
 
+// told is how long it may take until all know what one says: gossip may miss one of them, who then knows when it compares
+// all it knows with another's, twice a minute.
+const told = time.Minute
+
 // take returns what was yielded since it was called last.
 func (h *host) take() (items []string) {
 	synctest.Wait()
@@ -153,6 +157,6 @@ func fleet(t *testing.T, n *memnet, size int) (all []*host) {
 		names = append(names, fmt.Sprint(i))
 	}
 	slices.Sort(names)
-	want(t, 10*time.Second, strings.Join(names, " "), all...)
+	want(t, told, strings.Join(names, " "), all...)
 	return all
 }
