@@ -207,6 +207,10 @@ func (p *peer) inSlot(ctx context.Context, q *wire.Request, deliver func(int, ca
 // because the peer went down; or nobody, and err stands.
 func whose(ctx, callCtx context.Context, v verdict, err error) (verdict, error) {
 	if v == answered {
+		if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
+			// The peer noticed the end of the caller's context, and said so before this side let go of the connection.
+			return v, ctx.Err()
+		}
 		return v, err
 	}
 	if ctx.Err() != nil {

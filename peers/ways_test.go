@@ -1,8 +1,13 @@
 package peers
 
 import (
+	"context"
+	"errors"
+	"net/http"
 	"testing"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
 // upgradedPair is pair, with connections that are upgraded.
@@ -64,4 +69,30 @@ func pair(t testing.TB, edit func(*Config)) (a, b *node, ab *peer) {
 	t.Helper()
 	nodes := newNodes(t, 2, edit)
 	return nodes[0], nodes[1], nodes[0].to(t, nodes[1].Self())
+}
+
+// Who cancels a call is told of that, though the peer's word that its time is over arrives before the connection is let go.
+func TestCancelIsTheCallersThoughThePeerAnswers(t *testing.T) {
+	base := newTransport(t)
+	_, b, ab := pair(t, func(c *Config) {
+		c.Client = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			return base.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
+		})}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	b.handle(func(w http.ResponseWriter, r *http.Request) {
+		noticed, end := context.WithCancel(r.Context())
+		stop := context.AfterFunc(ctx, end)
+		defer stop()
+		b.Pool.ServeHTTP(w, r.WithContext(noticed))
+	})
+	b.attach(t, responder{release: func(noticed context.Context, _ *cache.ReleaseRequest) error {
+		cancel()
+		<-noticed.Done()
+		return noticed.Err()
+	}})
+	if err := verbs["release"](ctx, ab); !errors.Is(err, context.Canceled) {
+		t.Errorf("the call: %v, want context.Canceled", err)
+	}
 }
