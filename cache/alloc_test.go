@@ -45,3 +45,42 @@ func TestAllocationsOfAFetch(t *testing.T) {
 		t.Errorf("a Hit allocates %v times", n)
 	}
 }
+
+// What is kept is a copy of the value, and an entry, with a key of its own. On its way it is an item.
+func TestAllocationsOfASet(t *testing.T) {
+	c := open(t, cache.Config[string, []byte]{MaxBytes: 1 << 20, Load: loadNothing[[]byte]})
+	keys := make([]string, 1000)
+	for i := range keys {
+		keys[i] = fmt.Sprint("key-", i)
+	}
+	value, i := make([]byte, 100), 0
+	set := func() {
+		if err := c.Set(t.Context(), keys[i%len(keys)], cache.Entry[[]byte]{Value: value}); err != nil {
+			t.Fatal(err)
+		}
+		i++
+	}
+	if n := testing.AllocsPerRun(500, set); n > 3 {
+		t.Errorf("a Set allocates %v times, want no more than 3", n)
+	}
+}
+
+// What the cache adds to a load: the flight, and the channel that its caller waits on; the goroutine's task, and its start; what is kept, which
+// is an entry and a key; and the test's own value.
+func TestAllocationsOfALoad(t *testing.T) {
+	value := make([]byte, 1024)
+	c := open(t, cache.Config[string, []byte]{MaxBytes: cache.MinMaxBytes, Load: func(context.Context, string) (cache.Entry[[]byte], error) {
+		return cache.Entry[[]byte]{Value: value}, nil
+	}})
+	keys := make([]string, 1000)
+	for i := range keys {
+		keys[i] = fmt.Sprint("key-", i)
+	}
+	ctx, i := t.Context(), 0
+	if n := testing.AllocsPerRun(500, func() {
+		_, _ = c.Get(ctx, keys[i%len(keys)])
+		i++
+	}); n > 6 {
+		t.Errorf("a Get that loads allocates %v times, want no more than 6", n)
+	}
+}

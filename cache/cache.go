@@ -11,25 +11,29 @@ import (
 
 // A Cache is a fill-through cache, or this instance's part of one. Its methods may be called concurrently.
 type Cache[K ~string, V any] struct {
-	cfg    Config[K, V]
-	store  *memory.Store[V]
-	loads  chan struct{} // holds one element per load under way; nil if there is no bound
-	raw    func(V) []byte
-	detach func() // from Peers
-	count  counters
+	cfg     Config[K, V]
+	store   *memory.Store[V]
+	loads   chan struct{} // holds one element per load under way; nil if there is no bound
+	raw     func(V) []byte
+	detach  func()          // from Peers
+	journal *journal        // nil without Peers
+	hedges  *hedger[V]      // nil without Peers
+	closing context.Context // ends with Close
+	close   context.CancelFunc
+	closed  atomic.Bool
+
+	_ [64]byte // what is above is hardly ever written, and is in lines of the processor's cache of its own
+
+	count   counters
+	alarms  alarms
+	workers workers
 
 	waiting    atomic.Int64 // loads that wait for their turn
 	maxWaiting int64        // the constant, but in tests
 
 	strangers strangers
-	journal   *journal // nil without Peers
 	company   company
-	hedges    *hedger[V]   // nil without Peers
 	warnAt    atomic.Int64 // the Instant before which warn is silent
-
-	closed  atomic.Bool
-	closing context.Context // ends with Close
-	close   context.CancelFunc
 }
 
 type (
@@ -51,7 +55,14 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 		c.hedges = new(hedger[V])
 		maxBytes -= c.journal.cost()
 	}
-	c.store = memory.New[V](maxBytes, cfg.Peers != nil && cfg.MirrorTTL > 0)
+	newStore := memory.New[V]
+	if cfg.Arena {
+		newStore = memory.NewInArenas[V]
+	}
+	c.store = newStore(maxBytes, cfg.Peers != nil && cfg.MirrorTTL > 0)
+	if cfg.MaxEntries > 0 {
+		c.store.LimitEntries(cfg.MaxEntries)
+	}
 	c.closing, c.close = context.WithCancel(context.Background())
 	if cfg.MaxLoads > 0 {
 		c.loads = make(chan struct{}, cfg.MaxLoads)
@@ -75,27 +86,26 @@ func New[K ~string, V any](config Config[K, V]) (*Cache[K, V], error) {
 // load that everyone had left, and does not heed its context. Nobody may change the value.
 // A hit in this instance's memory does not look at ctx, and allocates nothing.
 func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
-	it, err := c.get(ctx, string(key))
-	if err != nil {
-		var zero V
-		return zero, err
+	it, refresh, now := c.store.Get(string(key))
+	switch {
+	case it == nil:
+		return c.miss(ctx, now, string(key))
+	case refresh:
+		c.refreshBehind(ctx, due{string(key), now < it.Fresh})
 	}
-	return it.Value, it.Err
+	return it.Value, it.Err()
 }
 
-func (c *Cache[K, V]) get(ctx context.Context, key string) (*item[V], error) {
+// miss is Get of what is not in memory now; so is what no key can be.
+func (c *Cache[K, V]) miss(ctx context.Context, now memory.Instant, key string) (value V, err error) {
 	if err := c.check(key); err != nil {
-		return nil, err
+		return value, err
 	}
-	now := c.store.Now()
-	it, refresh := c.store.GetAt(now, key)
-	if it == nil {
-		return c.find(ctx, now, key, how{})
+	it, err := c.find(ctx, now, key, how{})
+	if err != nil {
+		return value, err
 	}
-	if refresh {
-		c.refreshBehind(ctx, due{key, now < it.Fresh})
-	}
-	return it, nil
+	return it.Value, it.Err()
 }
 
 // find gets an item that is not in memory now.
@@ -103,11 +113,13 @@ func (c *Cache[K, V]) find(ctx context.Context, now memory.Instant, key string, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c.awaitJoin(ctx)
+	if c.awaitJoin(ctx) {
+		now = c.store.Now()
+	}
 	it, err := c.one(ctx, now, c.owner(key), key, h)
 	singleflight.Rethrow(err)
 	if it != nil {
-		traceItem(ctx, it.Peer, it.Loaded)
+		traceItem(ctx, it.Extra().Peer, it.Loaded)
 	}
 	return it, err
 }
@@ -124,13 +136,13 @@ func (c *Cache[K, V]) Refresh(ctx context.Context, key K) (V, error) {
 	if err != nil {
 		return zero, err
 	}
-	return it.Value, it.Err
+	return it.Value, it.Err()
 }
 
 // Peek returns the value of key if this process's memory has one that may be served, be it
 // fresh or stale. It loads nothing, and does not count as a use of the value.
 func (c *Cache[K, V]) Peek(key K) (V, bool) {
-	if it := c.store.Peek(string(key), false); it != nil && it.Err == nil {
+	if it := c.store.Peek(string(key), false); it != nil && it.Err() == nil {
 		return it.Value, true
 	}
 	var zero V
@@ -155,6 +167,7 @@ func (c *Cache[K, V]) Close() error {
 		f.Run().Cancel(ErrClosed)
 	}
 	c.company.close()
+	c.workers.close()
 	return nil
 }
 

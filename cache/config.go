@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
+	"runtime/debug"
 	"time"
 )
 
@@ -72,6 +74,11 @@ type Config[K ~string, V any] struct {
 	// not the loader heeds its context. 0: DefaultLoadTimeout.
 	LoadTimeout time.Duration
 
+	// InlineLoads has the first Get that wants a key run the load on its caller's goroutine, if its context cannot end (context.Background):
+	// no goroutine is started and woken, which tells where a load takes microseconds. Such a Get returns when the loader does, even
+	// after LoadTimeout or Close: so it is for loaders that heed their context. Others who wait for the load leave as ever, at LoadTimeout at the latest.
+	InlineLoads bool
+
 	// Jitter shortens each TTL by a random part of up to this share of it, so that what was loaded
 	// together does not expire together. At least 0 and less than 1.
 	Jitter float64
@@ -80,8 +87,25 @@ type Config[K ~string, V any] struct {
 	// mirrors and its own bookkeeping. With Peers, an eighth of it is for mirrors, and a tenth for copies of
 	// what is hot on those instances that this one takes over from if they fail. A value that
 	// would take more than a quarter of its part is returned and not kept.
-	// 0: DefaultMaxBytes. At least MinMaxBytes.
+	// 0: by MemoryShare, or DefaultMaxBytes. At least MinMaxBytes.
 	MaxBytes int64
+
+	// MaxEntries bounds how many values the cache keeps, beside MaxBytes: with Peers mirrors and copies are among them, and have the same shares. 0: MaxBytes alone
+	// bounds them.
+	MaxEntries int64
+
+	// MemoryShare makes MaxBytes this share of the memory that the Go runtime may use: its soft limit (GOMEMLIMIT), as it is when New is called. There must be
+	// one. The other shares are for the rest of the program and for garbage: half is much. More than 0 and less than 1; 0: MaxBytes says it.
+	MemoryShare float64
+
+	// Arena keeps values, which must be string or []byte, with their keys in memory that the garbage collector does not look into: a
+	// collection takes about as long as if there was no cache. It is for many small values. Each value that is stored is copied, those of loaders too. What Get
+	// returns is still not copied: it is a part of a chunk of up to 32 KiB, which stays as long as somebody holds that part. Copy what
+	// is held for long. Of MaxBytes, a seventh is for what chunks waste while others replace what is in them.
+	//
+	// Values of about 1 KiB or more have no chunk, and still nothing in them is looked at. Those with Tags, and those that other instances own, are
+	// objects as without Arena.
+	Arena bool
 
 	// SizeOf returns the size of a value in memory, in bytes. Required, unless V is string or []byte.
 	SizeOf func(V) int64
@@ -157,7 +181,10 @@ func (c Config[K, V]) withDefaults() (Config[K, V], error) {
 	if c.LoadTimeout == 0 {
 		c.LoadTimeout = DefaultLoadTimeout
 	}
-	if c.MaxBytes == 0 {
+	switch {
+	case c.MemoryShare > 0:
+		c.MaxBytes = int64(c.MemoryShare * float64(memoryLimit()))
+	case c.MaxBytes == 0:
 		c.MaxBytes = DefaultMaxBytes
 	}
 	if c.SizeOf == nil {
@@ -171,6 +198,9 @@ func (c Config[K, V]) withDefaults() (Config[K, V], error) {
 	}
 	return c, nil
 }
+
+// memoryLimit returns the runtime's soft memory limit, math.MaxInt64 if there is none.
+func memoryLimit() int64 { return debug.SetMemoryLimit(-1) }
 
 func (c *Config[K, V]) check() error {
 	var errs []error
@@ -209,8 +239,26 @@ func (c *Config[K, V]) check() error {
 	if c.MaxBytes != 0 && c.MaxBytes < MinMaxBytes {
 		bad("MaxBytes is %d: use at least %d, or 0 for the default of %d", c.MaxBytes, MinMaxBytes, DefaultMaxBytes)
 	}
+	if c.MaxEntries < 0 {
+		bad("MaxEntries is %d: use a positive number, or 0 to have MaxBytes alone bound what is kept", c.MaxEntries)
+	}
+	if limit := memoryLimit(); c.MemoryShare != 0 {
+		switch share := c.MemoryShare; {
+		case !(share > 0 && share < 1):
+			bad("MemoryShare is %v: use more than 0 and less than 1, such as 0.3, or 0 to have MaxBytes say it", share)
+		case c.MaxBytes != 0:
+			bad("MemoryShare is %v, and MaxBytes is %d: set one of them", share, c.MaxBytes)
+		case limit == math.MaxInt64:
+			bad("MemoryShare is %v of a memory limit that there is not: set GOMEMLIMIT, or MaxBytes in its place", share)
+		case share*float64(limit) < MinMaxBytes:
+			bad("MemoryShare is %v of a memory limit of %d bytes: use a share that makes at least %d", share, limit, MinMaxBytes)
+		}
+	}
 	if c.MaxLoads < 0 {
 		bad("MaxLoads is %d: use a positive number, or 0 for no bound", c.MaxLoads)
+	}
+	if c.Arena && bytesSizeOf[V]() == nil {
+		bad("Arena is set: it can only be if V is string or []byte, and V is %v; leave it out, or encode the values yourself", reflect.TypeFor[V]())
 	}
 	if c.SizeOf == nil && bytesSizeOf[V]() == nil {
 		bad("SizeOf is nil: it can only be left out if V is string or []byte, and V is %v", reflect.TypeFor[V]())

@@ -2,7 +2,9 @@ package cache_test
 
 import (
 	"context"
+	"fmt"
 	"reflect"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +36,10 @@ func TestConfigErrorsNameTheFieldAndHowToMendIt(t *testing.T) {
 		{"Jitter NaN", func(c *stringConfig) { c.Jitter = nan() }, []string{"Config.Jitter is NaN", "less than 1"}},
 		{"small MaxBytes", func(c *stringConfig) { c.MaxBytes = cache.MinMaxBytes - 1 }, []string{"Config.MaxBytes is 65535", "at least 65536"}},
 		{"negative MaxBytes", func(c *stringConfig) { c.MaxBytes = -1 }, []string{"Config.MaxBytes is -1", "at least 65536"}},
+		{"negative MaxEntries", func(c *stringConfig) { c.MaxEntries = -1 }, []string{"Config.MaxEntries is -1", "positive"}},
+		{"MemoryShare of 1", func(c *stringConfig) { c.MemoryShare = 1 }, []string{"Config.MemoryShare is 1", "less than 1"}},
+		{"MemoryShare and MaxBytes", func(c *stringConfig) { c.MemoryShare, c.MaxBytes = 0.5, 1<<20 }, []string{"Config.MemoryShare is 0.5, and MaxBytes is 1048576", "one of them"}},
+		{"MemoryShare of no limit", func(c *stringConfig) { c.MemoryShare = 0.5 }, []string{"Config.MemoryShare is 0.5", "set GOMEMLIMIT"}},
 		{"MaxLoads", func(c *stringConfig) { c.MaxLoads = -1 }, []string{"Config.MaxLoads is -1", "positive"}},
 		{"several at once", func(c *stringConfig) { c.Load, c.TTL, c.MaxLoads = nil, -1, -1 }, []string{"Config.Load", "Config.TTL", "Config.MaxLoads"}},
 	} {
@@ -53,6 +59,38 @@ func TestConfigErrorsNameTheFieldAndHowToMendIt(t *testing.T) {
 				t.Errorf("the error names %d fields, want 1:\n%v", n, err)
 			}
 		})
+	}
+}
+
+func TestMaxEntries(t *testing.T) {
+	var o source
+	c := open(t, stringConfig{Load: o.load, MaxEntries: 3})
+	for i := range 20 {
+		if _, err := c.Get(t.Context(), fmt.Sprint(i)); err != nil {
+			t.Error(err)
+		}
+		if n := c.Stats().Entries; n != min(i+1, 3) {
+			t.Errorf("%d entries after %d loads", n, i+1)
+		}
+	}
+}
+
+func TestConfigArenaIsForBytes(t *testing.T) {
+	_, err := cache.New(cache.Config[string, point]{Load: loadNothing[point], SizeOf: sizeOfPoint, Arena: true})
+	if err == nil || !strings.Contains(err.Error(), "Config.Arena is set: it can only be if V is string or []byte, and V is cache_test.point") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestMemoryShare(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1 << 30))
+	c := open(t, stringConfig{Load: loadNothing[string], MemoryShare: 0.25})
+	if got := c.Stats().MaxBytes; got != 1<<28 {
+		t.Errorf("MaxBytes is %d, want %d", got, 1<<28)
+	}
+	_, err := cache.New(stringConfig{Load: loadNothing[string], MemoryShare: 0.00001})
+	if err == nil || !strings.Contains(err.Error(), "Config.MemoryShare is 1e-05 of a memory limit of 1073741824 bytes: use a share that makes at least 65536") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -204,6 +205,25 @@ func ExampleConfig_stale() {
 	defer prices.Close()
 	fmt.Println(prices.Get(context.Background(), "gold"))
 	// Output: price of gold <nil>
+}
+
+// What is held for long is copied, so that it does not keep a chunk of the arena.
+func ExampleConfig_arena() {
+	pages, err := cache.New(cache.Config[string, []byte]{
+		MaxBytes: 64 << 20,
+		Arena:    true,
+		Load: func(_ context.Context, path string) (cache.Entry[[]byte], error) {
+			return cache.Entry[[]byte]{Value: []byte("the page " + path)}, nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer pages.Close()
+	page, err := pages.Get(context.Background(), "/index.html")
+	held := bytes.Clone(page)
+	fmt.Println(string(held), err)
+	// Output: the page /index.html <nil>
 }
 
 func ExampleLoadFunc() {

@@ -121,9 +121,8 @@ func (c *Cache[K, V]) fetchBehind(w walk[V], a *call[V]) {
 	}
 	flights := unsettled(w.flights)
 	w.flights = flights
-	c.launch(flights[0].Run(), flights, c.left(&w), func() error {
-		return tookTooLong(flights[0].Key, c.fetchLimit(), "")
-	}, func(ctx context.Context) error { return c.fetch(ctx, &w, under) })
+	t := &fetching[K, V]{launched: launched[K, V]{c: c, flights: flights}, w: w, under: under}
+	t.launch(t, flights[0].Run(), c.store.Now(), c.left(&w))
 }
 
 // fetch does all of a walk. It settles each flight, or returns the error for those that it has not settled.

@@ -11,8 +11,8 @@ import (
 )
 
 // load calls the loader for flights, and settles each of them, or returns the error for those that it has not
-// settled. This is the only place that calls the loader.
-func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) error {
+// settled. They were begun then. This is the only place that calls the loader.
+func (c *Cache[K, V]) load(ctx context.Context, begun memory.Instant, flights []*flight[V], h how) error {
 	if h.takeover {
 		c.takesOver(flights)
 	}
@@ -28,25 +28,26 @@ func (c *Cache[K, V]) load(ctx context.Context, flights []*flight[V], h how) err
 		}
 		defer func() { <-c.loads }()
 	}
+	if c.loads != nil || c.cfg.Peers != nil { // else there was nothing to wait for
+		begun = c.store.Now()
+	}
 	if len(flights) > 1 {
-		return c.loadMany(ctx, flights, h)
+		return c.loadMany(ctx, begun, flights, h)
 	}
 	c.count.loads.Add(1)
-	begun := c.store.Now()
 	e, err := c.cfg.Load(ctx, K(flights[0].Key))
 	if err == nil && e.Rest != nil {
 		e, err = c.rest(ctx, flights[0], e)
 	}
-	it, err := c.newItem(flights[0].Key, e, err, begun, h)
-	c.settle(flights[0], it, err, h)
+	c.settleLoaded(flights[0], e, err, begun, h)
 	return nil
 }
 
 // rest gives those who wait for f what there is so far, and returns what is to be kept.
 func (c *Cache[K, V]) rest(ctx context.Context, f *flight[V], e Entry[V]) (Entry[V], error) {
 	e.TTL = -1
-	early, err := c.newItem(f.Key, e, nil, memory.Never, how{})
-	if err != nil {
+	early := new(item[V])
+	if err := c.makeItem(early, f.Key, e, nil, memory.Never, how{}); err != nil {
 		return e, err
 	}
 	f.SettleEarly(early)
@@ -63,13 +64,12 @@ func (c *Cache[K, V]) rest(ctx context.Context, f *flight[V], e Entry[V]) (Entry
 // errRest is the error of an Entry that has a Rest and must not.
 var errRest = errors.New("cache: the Entry has a Rest: only one that Load returns may have one, and not that of another Rest")
 
-func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how) error {
+func (c *Cache[K, V]) loadMany(ctx context.Context, begun memory.Instant, flights []*flight[V], h how) error {
 	keys := make([]K, len(flights))
 	for i, f := range flights {
 		keys[i] = K(f.Key)
 	}
 	c.count.loads.Add(uint64(len(keys)))
-	begun := c.store.Now()
 	entries, whole := c.cfg.LoadMany(ctx, keys)
 	var failed *ManyError
 	if whole != nil && !errors.As(whole, &failed) {
@@ -97,10 +97,18 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, flights []*flight[V], h how)
 		default:
 			err = ErrNotFound
 		}
-		it, err := c.newItem(f.Key, e, err, begun, h)
-		c.settle(f, it, err, h)
+		c.settleLoaded(f, e, err, begun, h)
 	}
 	return nil
+}
+
+// settleLoaded ends a flight with what the loader returned for it, which was called then.
+func (c *Cache[K, V]) settleLoaded(f *flight[V], e Entry[V], err error, begun memory.Instant, h how) {
+	it := f.Item()
+	if err = c.makeItem(it, f.Key, e, err, begun, h); err != nil {
+		it = nil
+	}
+	c.settle(f, it, err, h)
 }
 
 // settle ends a flight with what was loaded for it.
@@ -119,36 +127,42 @@ func (c *Cache[K, V]) warnNotRefreshed(key string, err error) {
 	c.warn("cache: a value was not refreshed; it is served on", "key", key, "error", err)
 }
 
-// newItem makes an item of what a loader returned for key that was called then, memory.Never if none was. That there is no value
-// is an item, too; another error is none.
-func (c *Cache[K, V]) newItem(key string, e Entry[V], err error, begun memory.Instant, h how) (*item[V], error) {
-	now := c.store.Now()
+// makeItem makes the zero item one of what a loader returned for key that was called then, memory.Never if none was. That there is no value
+// is an item, too; another error is none, and is returned.
+func (c *Cache[K, V]) makeItem(it *item[V], key string, e Entry[V], err error, begun memory.Instant, h how) error {
 	if err != nil {
 		if !errors.Is(err, ErrNotFound) {
 			c.count.loadErrors.Add(1)
-			return nil, err
+			return err
 		}
-		it := &item[V]{Err: err, Size: int64(len(err.Error())), Loaded: true}
+		it.Size, it.Loaded = int64(len(err.Error())), true
+		it.With(memory.Extra{Err: err})
 		if c.cfg.Negative > 0 && !h.uncached {
+			now := c.store.Now()
 			it.Fresh = after(now, c.jittered(c.cfg.Negative))
 			it.Until = it.Fresh
 			it.Lease = c.lease(begun, h)
 			it.Took = took(now, begun, c.cfg.Stale, h)
 		}
-		return it, nil
+		return nil
 	}
 	if n := tagBytes(e.Tags); n > MaxTagBytes {
 		c.count.loadErrors.Add(1)
-		return nil, &TagError{Key: key, Bytes: n}
+		return &TagError{Key: key, Bytes: n}
 	}
-	it := &item[V]{Value: e.Value, Size: c.sizeOf(e), Tags: memory.PackTags(e.Tags), Loaded: true}
+	it.Value, it.Size, it.Loaded = e.Value, c.sizeOf(e), true
+	it.With(memory.Extra{Tags: memory.PackTags(e.Tags)})
 	if ttl, stale := c.freshness(e); ttl > 0 && (!h.uncached || mutant.On(mutant.CachesLastResort)) {
-		it.Fresh = after(now, ttl)
-		it.Until = after(it.Fresh, max(stale, 0))
+		it.Fresh, it.Until = memory.Never, memory.Never
+		if ttl < Forever { // else it need not ask for the time
+			now := c.store.Now()
+			it.Fresh = after(now, ttl)
+			it.Until = after(it.Fresh, max(stale, 0))
+			it.Took = took(now, begun, stale, h)
+		}
 		it.Lease = c.lease(begun, h)
-		it.Took = took(now, begun, stale, h)
 	}
-	return it, nil
+	return nil
 }
 
 // took returns how long a load took that began then and has ended now, 0 if what it brought is not to be refreshed early:

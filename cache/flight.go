@@ -2,9 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
 	"github.com/seed-0f2aaebe/fleetcache/singleflight"
@@ -35,7 +32,7 @@ func (c *Cache[K, V]) one(ctx context.Context, now memory.Instant, owner Peer, k
 	kind := kindFor(owner, h)
 	since := c.store.TagSeqAt(now)
 	for {
-		it, f, started := c.store.BeginAt(now, kind, key, h.reload, func() *flight[V] {
+		it, f, started := c.store.Begin(now, kind, key, h.reload, func() *flight[V] {
 			return memory.NewFlight[V](ctx, kind, key)
 		})
 		switch {
@@ -45,8 +42,10 @@ func (c *Cache[K, V]) one(ctx context.Context, now memory.Instant, owner Peer, k
 			return nil, ErrClosed
 		case !started:
 			c.count.joins.Add(1)
+		case kind == memory.Fill && c.cfg.InlineLoads && ctx.Done() == nil:
+			c.fillInline(now, f, h)
 		case kind == memory.Fill:
-			c.fill(f.Run(), []*flight[V]{f}, h)
+			c.fill(f.Run(), now, f.Alone(), h)
 		default:
 			c.fetchHere(ctx, now, f, owner, h)
 		}
@@ -82,12 +81,13 @@ func (c *Cache[K, V]) many(ctx context.Context, keys []string, h how, queued fun
 
 // beginFills joins or starts the flights that fill keys. Those that it starts run as one if there is a LoadMany.
 func (c *Cache[K, V]) beginFills(ctx context.Context, keys []string, h how) *fills[V] {
-	b := &fills[V]{keys: keys, h: h, since: c.store.TagSeq(), items: make([]*item[V], len(keys)), flights: make([]*flight[V], len(keys))}
+	now := c.store.Now()
+	b := &fills[V]{keys: keys, h: h, since: c.store.TagSeqAt(now), items: make([]*item[V], len(keys)), flights: make([]*flight[V], len(keys))}
 	together := c.cfg.LoadMany != nil
 	shared := singleflight.NewRun(ctx)
 	var mine []*flight[V]
 	for i, key := range keys {
-		it, f, started := c.store.Begin(memory.Fill, key, h.reload, func() *flight[V] {
+		it, f, started := c.store.Begin(now, memory.Fill, key, h.reload, func() *flight[V] {
 			if !together {
 				return memory.NewFlight[V](ctx, memory.Fill, key)
 			}
@@ -100,13 +100,13 @@ func (c *Cache[K, V]) beginFills(ctx context.Context, keys []string, h how) *fil
 		case started && together:
 			mine = append(mine, f)
 		case started:
-			c.fill(f.Run(), []*flight[V]{f}, h)
+			c.fill(f.Run(), now, f.Alone(), h)
 		case f != nil:
 			c.count.joins.Add(1)
 		}
 	}
 	if len(mine) > 0 {
-		c.fill(shared, mine, h)
+		c.fill(shared, now, mine, h)
 	}
 	return b
 }
@@ -199,7 +199,7 @@ func (c *Cache[K, V]) refresh(ctx context.Context, kind memory.Kind, items ...du
 	if kind == memory.Fill && c.cfg.LoadMany != nil && len(items) > 1 {
 		shared = singleflight.NewRun(ctx)
 	}
-	h := how{behind: true}
+	now, h := c.store.Now(), how{behind: true}
 	var together []*flight[V]
 	for _, d := range items {
 		f := c.store.BeginRefresh(kind, d.key, func() *flight[V] {
@@ -222,72 +222,12 @@ func (c *Cache[K, V]) refresh(ctx context.Context, kind memory.Kind, items ...du
 		case shared != nil:
 			together = append(together, f)
 		case kind == memory.Fill:
-			c.fill(f.Run(), []*flight[V]{f}, h)
+			c.fill(f.Run(), now, f.Alone(), h)
 		default:
-			c.fetchBehind(c.newWalk(c.store.Now(), f.Alone(), h), nil)
+			c.fetchBehind(c.newWalk(now, f.Alone(), h), nil)
 		}
 	}
 	if len(together) > 0 {
-		c.fill(shared, together, h)
-	}
-}
-
-// errUnsettled would be a bug: it is better returned than waited for.
-var errUnsettled = errors.New("cache: internal error: a load ended without a result")
-
-// fill loads flights that begin together.
-func (c *Cache[K, V]) fill(run *singleflight.Run, flights []*flight[V], h how) {
-	c.launch(run, flights, c.cfg.LoadTimeout, func() error {
-		if flights[0].Queued() {
-			return c.overloaded(flights[0].Key)
-		}
-		turn := ""
-		if c.loads != nil {
-			turn = fmt.Sprintf(" with the wait for its turn (MaxLoads: %d)", c.cfg.MaxLoads)
-		}
-		return tookTooLong(flights[0].Key, c.cfg.LoadTimeout, turn)
-	}, func(ctx context.Context) error { return c.load(ctx, flights, h) })
-}
-
-func tookTooLong(key string, limit time.Duration, turn string) error {
-	return fmt.Errorf("cache: the load of %q took longer than %v%s: %w", key, limit, turn, context.DeadlineExceeded)
-}
-
-// launch does the work of flights of one run on a goroutine of its own, which ends when the loader or the
-// peers have returned. The flights are settled when their results are there, and at the latest after the limit.
-func (c *Cache[K, V]) launch(run *singleflight.Run, flights []*flight[V], limit time.Duration, late func() error, work func(context.Context) error) {
-	// The caller's values are the loader's, but not its Trace: that Get may be over when a loader Gets.
-	ctx, cancel := context.WithTimeout(context.WithValue(run.Context(), traceKey{}, nil), limit)
-	// Even if the work does not heed ctx, those who wait do not wait for longer.
-	timer := time.AfterFunc(limit, func() { c.fail(flights, late()) })
-	singleflight.Go(func() (struct{}, error) {
-		return struct{}{}, work(ctx)
-	}, func(_ struct{}, err error) {
-		timer.Stop()
-		if err == nil {
-			err = errUnsettled
-		}
-		c.fail(flights, err)
-		for _, f := range flights {
-			if f.Early() {
-				c.store.TakeOut(f) // its Rest may have crashed
-			}
-		}
-		cancel()
-		run.Cancel(context.Canceled)
-	})
-}
-
-// fail ends those of flights that are not settled with err, and reports a panic or Goexit.
-func (c *Cache[K, V]) fail(flights []*flight[V], err error) {
-	var pe *singleflight.PanicError
-	if len(flights) > 0 && (errors.As(err, &pe) || singleflight.IsGoexit(err)) {
-		c.count.loadPanics.Add(1)
-		c.cfg.Logger.Error("cache: the loader did not return", "cache", c.cfg.Name, "key", flights[0].Key, "error", err)
-	}
-	for _, f := range flights {
-		if !f.Settled() {
-			c.store.Settle(f, nil, err)
-		}
+		c.fill(shared, now, together, h)
 	}
 }

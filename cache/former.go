@@ -122,22 +122,23 @@ func (c *Cache[K, V]) handedOver(p Peer, f *flight[V], a *Answer, sent memory.In
 	if a.TTL <= 0 {
 		return nil
 	}
-	it := &item[V]{Peer: p.Addr(), Size: a.Size, Tags: memory.PackTags(a.Tags)}
+	it, extra := &item[V]{Size: a.Size}, memory.Extra{Peer: p.Addr(), Tags: memory.PackTags(a.Tags)}
 	switch a.Status {
 	case StatusOK:
 		if c.decode(it, a) != nil {
 			return nil
 		}
 	case StatusNotFound:
-		it.Err = &RemoteError{Peer: p.Addr(), Status: a.Status, Message: a.Message}
+		extra.Err = &RemoteError{Peer: p.Addr(), Status: a.Status, Message: a.Message}
 		it.Size = int64(len(a.Message))
 	default:
 		return nil
 	}
+	it.With(extra)
 	it.Fresh = after(sent, a.TTL)
 	it.Until = after(it.Fresh, max(a.Stale, 0))
 	now := c.store.Now()
-	if it.Fresh <= now || c.store.TagsHeld(it.Tags) || c.store.Invalid(it, f.Seq()) || c.journal.doubtsTags(it.Tags, now) {
+	if it.Fresh <= now || c.store.TagsHeld(it.Tags()) || c.store.Invalid(it, f.Seq()) || c.journal.doubtsTags(it.Tags(), now) {
 		return nil
 	}
 	return it

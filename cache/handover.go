@@ -141,7 +141,7 @@ func (c *Cache[K, V]) abandon(f *flight[V]) {
 		c.store.Settle(f, nil, errNotPulled)
 		return
 	}
-	c.fill(f.Run(), []*flight[V]{f}, how{})
+	c.fill(f.Run(), c.store.Now(), []*flight[V]{f}, how{})
 }
 
 var errNotPulled = errors.New("cache: another instance does not have it any more")

@@ -158,7 +158,7 @@ func (c *Cache[K, V]) hedge(f *flight[V], owner Peer) {
 		}
 	}
 	if next == nil {
-		if it := c.store.Copy(f.Key); it != nil && !c.journal.doubtsTags(it.Tags, c.store.Now()) {
+		if it := c.store.Copy(f.Key); it != nil && !c.journal.doubtsTags(it.Tags(), c.store.Now()) {
 			win(it)
 		}
 		return

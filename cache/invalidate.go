@@ -111,25 +111,26 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 	if err := c.check(string(key)); err != nil {
 		return err
 	}
-	if b, ok := any(e.Value).([]byte); ok {
-		e.Value, _ = any(bytes.Clone(b)).(V)
+	if b, ok := any(&e.Value).(*[]byte); ok && !c.cfg.Arena { // which copies what it stores
+		*b = bytes.Clone(*b)
 	}
 	if e.Rest != nil {
 		return errRest
 	}
 	c.count.sets.Add(1)
 	since := c.store.TagSeq()
-	it, err := c.newItem(string(key), e, nil, memory.Never, how{})
+	it := new(item[V])
+	err := c.makeItem(it, string(key), e, nil, memory.Never, how{})
 	if err != nil {
 		return err
 	}
 	it.Loaded, it.Given = false, true
 	owner := c.owner(string(key))
-	f := c.newFence(ctx, Invalidation{Keys: []string{string(key)}})
-	if owner == nil && !f.hasOthers() {
+	if owner == nil && !c.hasOthers() {
 		c.store.Put(string(key), it, since)
 		return nil
 	}
+	f := c.newFence(ctx, Invalidation{Keys: []string{string(key)}})
 	var encoded []byte
 	if owner != nil {
 		if encoded, err = c.cfg.Codec.Append(nil, e.Value); err != nil {
@@ -138,7 +139,7 @@ func (c *Cache[K, V]) Set(ctx context.Context, key K, e Entry[V]) error {
 	}
 	err = f.raise()
 	switch {
-	case (c.store.Invalid(it, since) || c.store.TagsHeld(it.Tags)) && !mutant.On(mutant.StoresAcrossTags):
+	case (c.store.Invalid(it, since) || c.store.TagsHeld(it.Tags())) && !mutant.On(mutant.StoresAcrossTags):
 	case owner == nil:
 		c.store.PutFenced(string(key), f.ID, it)
 	case !f.reached(owner), !c.store.IsSole(string(key), f.ID):
@@ -176,7 +177,7 @@ func (f *raised[K, V]) raise() error {
 	deadline, _ := ctx.Deadline()
 	req := f.request(f.c.cfg.Name)
 	req.Hold = time.Until(deadline)
-	held := f.hasOthers()
+	held := f.c.hasOthers()
 	own := *req
 	if !held {
 		own.Hold = 0
@@ -200,8 +201,8 @@ func (f *raised[K, V]) raise() error {
 	return f.outcome()
 }
 
-func (f *raised[K, V]) hasOthers() bool {
-	return f.c.cfg.Peers != nil && len(f.c.cfg.Peers.Others()) > 0
+func (c *Cache[K, V]) hasOthers() bool {
+	return c.cfg.Peers != nil && len(c.cfg.Peers.Others()) > 0
 }
 
 // learn adds those that became known since the last time. It returns false if there are none.

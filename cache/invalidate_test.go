@@ -1,6 +1,8 @@
 package cache_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -111,14 +113,33 @@ func TestSet(t *testing.T) {
 }
 
 func TestFamilySetCopiesSlice(t *testing.T) {
-	c := open(t, cache.Config[string, []byte]{Load: loadNothing[[]byte]})
-	mine := []byte("original")
-	if err := c.Set(t.Context(), "k", cache.Entry[[]byte]{Value: mine}); err != nil {
-		t.Fatal(err)
+	for name, c := range map[string]*cache.Cache[string, []byte]{
+		"objects": open(t, cache.Config[string, []byte]{Load: loadNothing[[]byte]}),
+		"arena":   open(t, cache.Config[string, []byte]{Load: loadNothing[[]byte], Arena: true}),
+	} {
+		for key, tags := range map[string][]string{"k": nil, "tagged": {"t"}} {
+			mine := []byte("original")
+			if err := c.Set(t.Context(), key, cache.Entry[[]byte]{Value: mine, Tags: tags}); err != nil {
+				t.Fatal(err)
+			}
+			copy(mine, "changed!")
+			if v, err := c.Get(t.Context(), key); string(v) != "original" || err != nil {
+				t.Errorf("%s: Get of %s = %q, %v; the caller's later change shows", name, key, v, err)
+			}
+		}
 	}
+}
+
+// In an arena a loader's values are copied, too.
+func TestArenaCopiesWhatIsLoaded(t *testing.T) {
+	mine := []byte("original")
+	c := open(t, cache.Config[string, []byte]{Arena: true, Load: func(context.Context, string) (cache.Entry[[]byte], error) {
+		return cache.Entry[[]byte]{Value: mine}, nil
+	}})
+	first, err := c.Get(t.Context(), "k")
 	copy(mine, "changed!")
-	if v, err := c.Get(t.Context(), "k"); string(v) != "original" || err != nil {
-		t.Errorf("Get = %q, %v; the caller's later change shows", v, err)
+	if second, err2 := c.Get(t.Context(), "k"); string(first) != "original" || string(second) != "original" || errors.Join(err, err2) != nil {
+		t.Errorf("Get = %q and %q, %v", first, second, errors.Join(err, err2))
 	}
 }
 

@@ -121,10 +121,10 @@ func (c *Cache[K, V]) rejoin() {
 	}
 }
 
-// awaitJoin waits until this instance has joined, or its caller's patience ends: what is got now would not be shared.
-func (c *Cache[K, V]) awaitJoin(ctx context.Context) {
+// awaitJoin waits until this instance has joined, or its caller's patience ends: what is got now would not be shared. It reports whether it had to.
+func (c *Cache[K, V]) awaitJoin(ctx context.Context) (waited bool) {
 	if !c.store.Isolated() {
-		return
+		return false
 	}
 	m := &c.company
 	m.mu.Lock()
@@ -137,6 +137,7 @@ func (c *Cache[K, V]) awaitJoin(ctx context.Context) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	return true
 }
 
 // meet says hello to peers that came into the view, or can be reached again, on a goroutine of its own, which ends with the

@@ -175,7 +175,7 @@ func (c *Cache[K, V]) beginGroup(ctx context.Context, g *group[V], r *results[K,
 	g.flights = lists[:0:len(g.keys)]
 	mine := lists[len(g.keys):len(g.keys)]
 	for i, key := range g.keys {
-		it, f, started := c.store.BeginAt(now, memory.Fetch, key, false, func() *flight[V] {
+		it, f, started := c.store.Begin(now, memory.Fetch, key, false, func() *flight[V] {
 			slab[i].Init(&g.run, memory.Fetch, key)
 			return &slab[i]
 		})
@@ -238,7 +238,7 @@ type results[K ~string, V any] struct {
 
 func (r *results[K, V]) add(key string, it *item[V], err error) {
 	if err == nil {
-		err = it.Err
+		err = it.Err()
 	}
 	if err == nil {
 		r.values[K(key)] = it.Value

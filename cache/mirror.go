@@ -27,9 +27,10 @@ func (c *Cache[K, V]) late(a *call[V], ans *Answer) bool {
 // than who took over.
 func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, asked memory.Instant) (*item[V], error) {
 	it := f.Item()
-	it.Mirror, it.Peer, it.Loaded, it.Size = true, peer, a.Loaded, a.Size
+	it.Mirror, it.Loaded, it.Size = true, a.Loaded, a.Size
+	extra := memory.Extra{Peer: peer}
 	if !mutant.On(mutant.UntaggedMirrors) {
-		it.Tags = memory.PackTags(a.Tags)
+		extra.Tags = memory.PackTags(a.Tags)
 	}
 	switch a.Status {
 	case StatusOK:
@@ -37,11 +38,12 @@ func (c *Cache[K, V]) fromAnswer(f *flight[V], peer string, a *Answer, asked mem
 			return nil, &DecodeError{Peer: peer, Key: f.Key, Err: err}
 		}
 	case StatusNotFound:
-		it.Err = &RemoteError{Peer: peer, Status: a.Status, Message: a.Message}
+		extra.Err = &RemoteError{Peer: peer, Status: a.Status, Message: a.Message}
 		it.Size = int64(len(a.Message))
 	default:
 		return nil, &RemoteError{Peer: peer, Status: a.Status, Message: a.Message}
 	}
+	it.With(extra)
 	if !a.Loaded {
 		c.count.fetchHits.Add(1)
 	}

@@ -162,7 +162,7 @@ func (r responder[K, V]) Store(_ context.Context, req *StoreRequest) error {
 	if err := r.checkVersion(req.Version); err != nil {
 		return err
 	}
-	it := &item[V]{Size: req.Size, Tags: memory.PackTags(req.Tags), Given: true}
+	it := (&item[V]{Size: req.Size, Given: true}).With(memory.Extra{Tags: memory.PackTags(req.Tags)})
 	if err := c.decode(it, &Answer{Value: req.Value, TTL: req.TTL}); err != nil {
 		return &DecodeError{Key: req.Key, Err: err}
 	}
@@ -187,8 +187,8 @@ func (r responder[K, V]) checkVersion(version string) error {
 
 // answer makes the Answer for an item.
 func (c *Cache[K, V]) answer(key string, it *item[V], loaded bool) Answer {
-	if it.Err != nil {
-		a := failure(it.Err)
+	if it.Err() != nil {
+		a := failure(it.Err())
 		a.TTL, a.Loaded = c.remaining(it).TTL, loaded
 		return a
 	}
@@ -197,7 +197,7 @@ func (c *Cache[K, V]) answer(key string, it *item[V], loaded bool) Answer {
 		return Answer{Status: StatusEncodeFailed, Message: (&EncodeError{Key: key, Err: err}).Error()}
 	}
 	a := c.remaining(it)
-	a.Value, a.Size, a.Tags, a.Loaded = value, it.Size, it.Tags.List(), loaded
+	a.Value, a.Size, a.Tags, a.Loaded = value, it.Size, it.Tags().List(), loaded
 	return a
 }
 
@@ -214,8 +214,8 @@ func (c *Cache[K, V]) remaining(it *item[V]) Answer {
 
 // encoded returns the encoding of it's value, which is kept beside it for the next time.
 func (c *Cache[K, V]) encoded(key string, it *item[V]) (b []byte, err error) {
-	if it.Encoded != nil {
-		return it.Encoded, nil
+	if encoded := it.Extra().Encoded; encoded != nil {
+		return encoded, nil
 	}
 	if c.raw != nil {
 		return c.raw(it.Value), nil

@@ -60,20 +60,21 @@ func Crash(recovered any) error {
 
 // Go calls fn on a goroutine of its own and then, whatever happens, done with what it returned;
 // with a *PanicError if it panicked, and an error that IsGoexit knows if it called runtime.Goexit.
-func Go[V any](fn func() (V, error), done func(V, error)) {
-	go func() {
-		var v V
-		var err error
-		returned := false
-		defer func() {
-			if r := recover(); !returned {
-				err = Crash(r)
-			}
-			done(v, err)
-		}()
-		v, err = fn()
-		returned = true
+func Go[V any](fn func() (V, error), done func(V, error)) { go Here(fn, done) }
+
+// Here is Go on its caller's goroutine. It returns when done has, unless fn called runtime.Goexit: that goes on.
+func Here[V any](fn func() (V, error), done func(V, error)) {
+	var v V
+	var err error
+	returned := false
+	defer func() {
+		if r := recover(); !returned {
+			err = Crash(r)
+		}
+		done(v, err)
 	}()
+	v, err = fn()
+	returned = true
 }
 
 // A Call is one result that a Run is to produce, and those who wait for it. Init it, or use NewCall.

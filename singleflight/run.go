@@ -47,6 +47,16 @@ func (r *Run) Context() context.Context {
 	return r.ctx
 }
 
+// Parent returns the context whose values the Run's context has.
+func (r *Run) Parent() context.Context { return r.parent }
+
+// Ended reports whether the context has ended, or would have if somebody had asked for it.
+func (r *Run) Ended() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cause != nil
+}
+
 // Cancel ends the context. It must be called when the execution is over, if Context was.
 func (r *Run) Cancel(cause error) {
 	r.mu.Lock()

@@ -1,8 +1,6 @@
 package memory
 
 import (
-	"strings"
-
 	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
 )
 
@@ -28,13 +26,13 @@ func (s *Store[V]) Copy(key string) *Item[V] {
 	if e == nil {
 		return nil
 	}
-	return e.item
+	return &e.item
 }
 
 // copyLocked returns the copy of key if it may be used. sh.mu must be held.
 func (s *Store[V]) copyLocked(sh *shard[V], key string, now Instant) *copyEntry[V] {
 	e := sh.copies[key]
-	if e == nil || now >= e.lease || now >= e.item.Fresh || s.isolated.Load() || s.invalidLocked(&e.entry, now) {
+	if e == nil || !e.isFresh(now) || s.isolated.Load() || s.isInvalid(&e.entry, now) {
 		return nil
 	}
 	return e
@@ -52,11 +50,12 @@ func (s *Store[V]) Keep(f *Flight[V], item *Item[V], version uint64, then Instan
 	sh.mu.Lock()
 	if kept := sh.landLocked(f); kept && reserved && !sh.closed {
 		s.dropCopyLocked(sh, f.Key)
-		e := &copyEntry[V]{entry: entry[V]{key: strings.Clone(f.Key), item: item, cost: n, lease: item.Lease, seq: f.seq}, version: version}
-		sh.copies[e.key] = e
+		e := &copyEntry[V]{version: version}
+		e.init(f.Key, f.hash, item, n, f.seq)
+		sh.copies[e.key()] = e
 		sh.policies[copied].small.push(&e.entry)
 	} else if reserved {
-		b.release(n)
+		b.release(amount{n, 1})
 	}
 	sh.mu.Unlock()
 	f.Call.Settle(item, nil)
@@ -67,12 +66,12 @@ func (s *Store[V]) Keep(f *Flight[V], item *Item[V], version uint64, then Instan
 func (s *Store[V]) makeRoomForCopy(hash uint64, n int64, then Instant) bool {
 	b := &s.budgets[copied]
 	i, empty := s.index(hash), 0
-	for !b.tryReserve(n) {
+	for !b.tryReserve(amount{n, 1}) {
 		sh := s.shards[i]
 		sh.mu.Lock()
 		e := sh.policies[copied].small.oldest()
-		if e != nil && e.lease < then {
-			s.dropCopyLocked(sh, e.key)
+		if e != nil && e.lease() < then {
+			s.dropCopyLocked(sh, e.key())
 			empty = 0
 		} else if empty++; empty == len(s.shards) {
 			sh.mu.Unlock()
@@ -86,13 +85,16 @@ func (s *Store[V]) makeRoomForCopy(hash uint64, n int64, then Instant) bool {
 
 // dropCopyLocked drops the copy of key, if there is one. sh.mu must be held.
 func (s *Store[V]) dropCopyLocked(sh *shard[V], key string) {
+	if len(sh.copies) == 0 {
+		return
+	}
 	e := sh.copies[key]
 	if e == nil {
 		return
 	}
 	delete(sh.copies, key)
-	e.queue.remove(&e.entry)
-	s.budgets[copied].release(e.cost)
+	sh.policies[copied].small.remove(&e.entry)
+	s.budgets[copied].release(e.takes())
 	if len(sh.copies) == 0 {
 		sh.copies = make(map[string]*copyEntry[V]) // a map keeps the room that it once had
 	}
@@ -108,8 +110,8 @@ func (s *Store[V]) Confirm(key string, version uint64, until Instant) (cost int6
 	if e == nil || e.version != version && !mutant.On(mutant.RenewsAnyCopy) {
 		return 0, false
 	}
-	e.lease = max(e.lease, until)
-	q := e.queue
+	e.renewLocked(until)
+	q := &sh.policies[copied].small
 	q.remove(&e.entry)
 	q.push(&e.entry)
 	return e.cost, true
@@ -119,9 +121,9 @@ func (s *Store[V]) Confirm(key string, version uint64, until Instant) (cost int6
 // is no copy that may be used. The copy stays.
 func (s *Store[V]) TakeOver(key string) *Item[V] {
 	it, _ := s.fromCopy(key, func(_ *shard[V], e *copyEntry[V]) *Item[V] {
-		it := *e.item
-		it.Copy = false
-		it.Fresh, it.Lease = min(it.Fresh, e.lease), e.lease
+		it := e.item
+		it.Copy, it.Lease = false, e.lease()
+		it.Fresh = min(it.Fresh, it.Lease)
 		it.Until = it.Fresh
 		return &it
 	})
@@ -132,10 +134,10 @@ func (s *Store[V]) TakeOver(key string) *Item[V] {
 // what key has lasts as long, or there is no room.
 func (s *Store[V]) Promote(key string) bool {
 	_, stored := s.fromCopy(key, func(sh *shard[V], e *copyEntry[V]) *Item[V] {
-		if old := sh.entries[key]; old != nil && !old.item.Mirror && old.item.Fresh >= e.item.Fresh {
+		if old := sh.table.get(e.hash, key); old != nil && !old.item.Mirror && old.item.Fresh >= e.item.Fresh {
 			return nil
 		}
-		it := *e.item
+		it := e.item
 		it.Copy, it.Lease = false, Never
 		return &it
 	})
@@ -143,7 +145,7 @@ func (s *Store[V]) Promote(key string) bool {
 }
 
 // fromCopy makes the item that as makes of the copy of key what key has. It returns nil if there is no such item. as is called with the
-// shard's lock held, and twice: room is made without the lock.
+// shard's lock held, and twice: the lock may be given up while room is made.
 func (s *Store[V]) fromCopy(key string, as func(*shard[V], *copyEntry[V]) *Item[V]) (it *Item[V], stored bool) {
 	sh, hash := s.shard(key)
 	look := func() *Item[V] {
@@ -153,20 +155,18 @@ func (s *Store[V]) fromCopy(key string, as func(*shard[V], *copyEntry[V]) *Item[
 		return nil
 	}
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	first := look()
-	sh.mu.Unlock()
 	if first == nil {
 		return nil, false
 	}
-	room := s.reserveWanted(key, hash, first)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	r := s.reserveLocked(sh, key, hash, first)
 	it = look()
-	if it == nil || room == 0 || it.cost(key) != room { // it was dropped meanwhile, or is another one
-		s.budgets[owned].release(room)
+	if it == nil || !r.ok || s.cost(key, it) != s.cost(key, first) { // it was dropped meanwhile, or is another one
+		s.budgets[owned].release(r.amount)
 		return it, false
 	}
-	s.replaceLocked(sh, key, hash, it, room, sh.copies[key].seq)
+	s.replaceLocked(sh, key, hash, it, r, sh.copies[key].since())
 	if it.Lease == Never {
 		s.dropCopyLocked(sh, key)
 	}
@@ -192,10 +192,10 @@ func (s *Store[V]) DropOldCopies() {
 		sh.mu.Lock()
 		for {
 			e := sh.policies[copied].small.oldest()
-			if e == nil || now < e.lease && now < e.item.Fresh {
+			if e == nil || e.isFresh(now) {
 				break
 			}
-			s.dropCopyLocked(sh, e.key)
+			s.dropCopyLocked(sh, e.key())
 		}
 		sh.mu.Unlock()
 	}

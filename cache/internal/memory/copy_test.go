@@ -28,7 +28,7 @@ func TestVersions(t *testing.T) {
 	s.Put("k", val(1), 0)
 	other.Put("k", val(1), 0)
 	v := versionOf(t, s, "k")
-	it, _ := s.Get("k")
+	it, _, _ := s.Get("k")
 	s.SetEncoded("k", it, []byte("v"))
 	s.Renew("k", memory.Never)
 	if again := versionOf(t, s, "k"); again != v {
@@ -71,7 +71,7 @@ func TestCopies(t *testing.T) {
 			t.Error("a copy is not promoted, or twice")
 		}
 		time.Sleep(time.Hour)
-		if it, _ := s.Get("k"); it == nil {
+		if it, _, _ := s.Get("k"); it == nil {
 			t.Error("what was promoted is gone when the lease of the copy is over")
 		}
 

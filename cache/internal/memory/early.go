@@ -35,16 +35,15 @@ func (it *Item[V]) earliest(now Instant) Instant {
 	return it.Fresh - min(Instant(earlyTimes*it.Took.nanoseconds()), max(it.Fresh-now, 0)/earlyShare)
 }
 
-// isDueLocked reports whether e, which may be refreshed by now, is to be: if it is stale, if it was found to be due
+// isDue reports whether e, which may be refreshed by now, is to be: if it is stale, if it was found to be due
 // before, or else if chance says so, which it does the more likely the less time is left, measured by what a load takes.
-// The shard's lock must be held.
 //
 // This is the test of XFetch, with beta = 1: Took * -ln(u) >= time left, for u drawn from (0, 1]. It is drawn from the time,
 // which costs no more than a few steps, and is the same for all keys that are asked for at one time: so what was
 // loaded by one LoadMany is refreshed by one.
-func (e *entry[V]) isDueLocked(now Instant) bool {
+func (e *entry[V]) isDue(now Instant) bool {
 	left := e.item.Fresh - now
-	return left <= 0 || e.due || float64(e.item.Took.nanoseconds())*-math.Log(chance(now)) >= float64(left)
+	return left <= 0 || e.due.Load() || float64(e.item.Took.nanoseconds())*-math.Log(chance(now)) >= float64(left)
 }
 
 // chance returns a number from (0, 1] that is as good as random, for each Instant another one.

@@ -122,7 +122,7 @@ func (s *Store[V]) fenceKey(id uint64, until Instant, key string, storable bool)
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if e := sh.entries[key]; e != nil {
+	if e := sh.table.get(hash, key); e != nil {
 		s.unlinkLocked(sh, e)
 	}
 	s.dropCopyLocked(sh, key)

@@ -20,7 +20,7 @@ func begin(t *testing.T, s *store, kind memory.Kind, key string, reload bool) *m
 }
 
 func tryBegin(t *testing.T, s *store, kind memory.Kind, key string, reload bool) (*item, *memory.Flight[string], bool) {
-	return s.Begin(kind, key, reload, func() *memory.Flight[string] {
+	return s.Begin(s.Now(), kind, key, reload, func() *memory.Flight[string] {
 		return memory.NewFlight[string](t.Context(), kind, key)
 	})
 }

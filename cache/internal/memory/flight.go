@@ -38,6 +38,7 @@ type Flight[V any] struct {
 	next     *Flight[V]
 
 	item  Item[V]       // see Item
+	extra Extra         // the item's
 	alone [1]*Flight[V] // see Alone
 }
 
@@ -124,9 +125,11 @@ func (f *Flight[V]) SettleEarly(item *Item[V]) {
 // Early reports whether SettleEarly was called.
 func (f *Flight[V]) Early() bool { return f.early.Load() != nil }
 
-// Item returns an item that is a part of f, for what f is to be settled with. Settle stores a copy of it, so that
-// what is kept does not keep f.
-func (f *Flight[V]) Item() *Item[V] { return &f.item }
+// Item returns an item that is a part of f, for what f is to be settled with.
+func (f *Flight[V]) Item() *Item[V] {
+	f.item.extra = &f.extra // so that With makes none
+	return &f.item
+}
 
 // Alone returns a list that has f alone, and that is a part of f.
 func (f *Flight[V]) Alone() []*Flight[V] {
@@ -134,16 +137,11 @@ func (f *Flight[V]) Alone() []*Flight[V] {
 	return f.alone[:]
 }
 
-// Begin returns the item of key if there is one that is fresh; else the flight of that kind that is
+// Begin returns the item of key if there is one that is fresh at now; else the flight of that kind that is
 // under way, which it joins; else the one that start makes, and started is true: the caller must see
 // to it that it is settled. In any case but the first the caller owes the flight a Wait.
 // With reload, it does not look for an item. After Close it returns nothing at all.
-func (s *Store[V]) Begin(kind Kind, key string, reload bool, start func() *Flight[V]) (item *Item[V], f *Flight[V], started bool) {
-	return s.BeginAt(s.Now(), kind, key, reload, start)
-}
-
-// BeginAt is Begin for one who has just asked for the time: what is fresh at now is fresh enough.
-func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, start func() *Flight[V]) (item *Item[V], f *Flight[V], started bool) {
+func (s *Store[V]) Begin(now Instant, kind Kind, key string, reload bool, start func() *Flight[V]) (item *Item[V], f *Flight[V], started bool) {
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -156,12 +154,12 @@ func (s *Store[V]) BeginAt(now Instant, kind Kind, key string, reload bool, star
 	if !reload {
 		// The one who misses may be late: the flight it missed has landed since. An item that is stale is
 		// none of that: the one who comes refreshes it.
-		switch e := sh.entries[key]; {
+		switch e := sh.table.get(hash, key); {
 		case e == nil:
-		case s.invalidLocked(e, now):
-			s.dropTaggedLocked(sh, e, hash)
-		case now < e.item.Fresh && (kind == Fill || now < e.lease):
-			return e.item, nil, false
+		case s.isInvalid(e, now):
+			s.dropTaggedLocked(sh, e)
+		case now < e.item.Fresh && (kind == Fill || e.isLeased(now)):
+			return &e.item, nil, false
 		}
 	}
 	if kind != Fill && sh.heldLocked(hash, now) && !mutant.On(mutant.JoinsDuringHold) {
@@ -213,11 +211,11 @@ func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) 
 	return f
 }
 
-// Settle ends a flight with what it brought. If the flight was not detached, item becomes what key has; an item that
+// Settle ends a flight with what it brought. If the flight was not detached, a copy of item becomes what key has, and what is waited for; an item that
 // is not to be kept, or too large, leaves it with nothing. An error leaves what is there. Only the first Settle counts.
 func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 	if err == nil {
-		s.land(f, item)
+		item = s.land(f, item)
 	} else {
 		s.TakeOut(f)
 	}
@@ -225,41 +223,30 @@ func (s *Store[V]) Settle(f *Flight[V], item *Item[V], err error) {
 	f.Call.Settle(item, err)
 }
 
-// land takes f out of its shard, and stores item if f was attached.
-func (s *Store[V]) land(f *Flight[V], item *Item[V]) {
+// land takes f out of its shard, and stores item if f was attached. It returns what is stored, or else item.
+func (s *Store[V]) land(f *Flight[V], item *Item[V]) *Item[V] {
 	sh := s.shards[s.index(f.hash)]
-	kept := item
-	if item == &f.item {
-		kept = nil // a copy, once it is known to be wanted
-	}
-	var room int64
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	var r room
 	// If f is detached, nothing is evicted for what it brought.
-	if (f.joinable || mutant.On(mutant.NoGenerationCheck)) && s.wantedLocked(sh, f.Key, f.hash, item) && !s.Invalid(item, f.seq) {
-		sh.mu.Unlock()
-		if kept == nil {
-			copied := *item
-			kept = &copied
-		}
-		room = s.reserveWanted(f.Key, f.hash, kept)
-		sh.mu.Lock()
+	if (f.joinable || mutant.On(mutant.NoGenerationCheck)) && !s.Invalid(item, f.seq) {
+		r = s.reserveLocked(sh, f.Key, f.hash, item)
 	}
 	if sh.landLocked(f) || mutant.On(mutant.NoGenerationCheck) && !s.isolated.Load() {
 		if f.kind == Refetch {
 			sh.detachKindLocked(Fetch, f.Key, f.hash) // what it brings may be older
 		}
-		if kept == nil {
-			kept = item // is not stored: there is no room for it
+		if stored := s.replaceLocked(sh, f.Key, f.hash, item, r, f.seq); stored != nil {
+			return stored
 		}
-		s.replaceLocked(sh, f.Key, f.hash, kept, room, f.seq)
-		room = 0
-	} else if e := sh.entries[f.Key]; e != nil && item.Mirror && !e.item.Mirror && s.Now() >= e.lease {
+		return item
+	}
+	s.budgets[item.class()].release(r.amount)
+	if e := sh.table.get(f.hash, f.Key); e != nil && item.Mirror && !e.item.Mirror && !e.isLeased(s.Now()) {
 		s.unlinkLocked(sh, e) // it was taken over from one who answers again, and knows better
 	}
-	sh.mu.Unlock()
-	if room > 0 {
-		s.budgets[kept.class()].release(room)
-	}
+	return item
 }
 
 // TakeOut takes f out of its shard, if it is there: nobody joins it any more, and nothing of it is stored.
@@ -306,12 +293,13 @@ func (s *Store[V]) Close() []*Flight[V] {
 func (s *Store[V]) dropAllLocked(sh *shard[V]) {
 	for c := range sh.policies {
 		p := &sh.policies[c]
-		s.budgets[c].release(p.small.bytes + p.main.bytes)
-		p.init()
+		s.budgets[c].release(amount{p.bytes(), int64(p.len())})
+		p.init(p.small.hidden)
 	}
-	sh.entries = make(map[string]*entry[V])
+	sh.table.init() // only then is no hidden pointer left
+	sh.arena.init(sh.arena.chunkBytes)
 	sh.copies = make(map[string]*copyEntry[V])
-	sh.peak = 0
+	sh.peak, sh.mortal = 0, 0
 	for _, first := range sh.flights.byHash {
 		for f := first; f != nil; {
 			sh.alone[f] = struct{}{}

@@ -1,5 +1,7 @@
 package memory
 
+import "strings"
+
 // A rank is how hot the entries of a List are: the hottest first.
 const (
 	hotMain = iota
@@ -45,9 +47,9 @@ func (s *Store[V]) appendKeys(keys []Listed, sh *shard[V], rank uint64) []Listed
 		q = &sh.policies[owned].small
 	}
 	hot := rank == hotMain || rank == hotSmall
-	for e := q.root.next; e != &q.root; e = e.next { // the newest first
-		if hot == (e.hits > 0) && now < e.item.Fresh && now < e.lease && !s.invalidLocked(e, now) {
-			keys = append(keys, Listed{e.key, s.version(e)})
+	for e := range q.newest {
+		if hot == (e.hits.Load() > 0) && e.isFresh(now) && !s.isInvalid(e, now) {
+			keys = append(keys, Listed{strings.Clone(e.key()), s.version(e)})
 		}
 	}
 	return keys
@@ -56,15 +58,12 @@ func (s *Store[V]) appendKeys(keys []Listed, sh *shard[V], rank uint64) []Listed
 // Has reports whether the store holds something fresh of key.
 func (s *Store[V]) Has(key string) bool {
 	now := s.Now()
-	sh, _ := s.shard(key)
+	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e := sh.entries[key]
-	return e != nil && !e.item.Mirror && now < e.item.Fresh && !s.invalidLocked(e, now)
+	e := sh.table.get(hash, key)
+	return e != nil && !e.item.Mirror && now < e.item.Fresh && !s.isInvalid(e, now)
 }
 
 // Full reports whether the next entry of this instance's own would evict others.
-func (s *Store[V]) Full() bool {
-	b := &s.budgets[owned]
-	return b.used.Load() > b.max-b.max/32
-}
+func (s *Store[V]) Full() bool { return s.budgets[owned].isFull() }

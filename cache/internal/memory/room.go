@@ -1,107 +1,168 @@
 package memory
 
-import (
-	"hash/maphash"
-	"sync/atomic"
-)
+import "sync/atomic"
 
-// A budget counts bytes, never more than max.
+// An amount is what entries take.
+type amount struct{ bytes, entries int64 }
+
+func (a amount) plus(b amount) amount  { return amount{a.bytes + b.bytes, a.entries + b.entries} }
+func (a amount) minus(b amount) amount { return amount{a.bytes - b.bytes, a.entries - b.entries} }
+
+// A budget counts bytes, never more than max, and if they are bounded entries, never more than maxEntries.
 type budget struct {
 	used atomic.Int64
 	max  int64
+
+	bounded    bool // entries are
+	entries    atomic.Int64
+	maxEntries int64
 }
 
-func (b *budget) tryReserve(n int64) bool {
-	for {
-		used := b.used.Load()
-		if used+n > b.max {
+func (b *budget) tryReserve(a amount) bool {
+	if !tryAdd(&b.used, a.bytes, b.max) {
+		return false
+	}
+	if b.bounded && !tryAdd(&b.entries, a.entries, b.maxEntries) {
+		b.used.Add(-a.bytes)
+		return false
+	}
+	return true
+}
+
+// tryAdd adds n to used, unless that were more than limit then.
+func tryAdd(used *atomic.Int64, n, limit int64) bool {
+	for n != 0 {
+		old := used.Load()
+		if old+n > limit {
 			return false
 		}
-		if b.used.CompareAndSwap(used, used+n) {
+		if used.CompareAndSwap(old, old+n) {
 			return true
 		}
 	}
+	return true
 }
 
-func (b *budget) release(n int64) { b.used.Add(-n) }
-
-// reserve makes room for item and returns how much, 0 if it is not to be kept: it is not wanted, or too large. No
-// lock may be held.
-func (s *Store[V]) reserve(sh *shard[V], key string, hash uint64, item *Item[V]) int64 {
-	sh.mu.Lock()
-	wanted := s.wantedLocked(sh, key, hash, item)
-	sh.mu.Unlock()
-	if !wanted {
-		return 0
+// release gives back what was reserved. What is zero is not written: all cores would.
+func (b *budget) release(a amount) {
+	if a.bytes != 0 {
+		b.used.Add(-a.bytes)
 	}
-	return s.reserveWanted(key, hash, item)
+	if b.bounded && a.entries != 0 {
+		b.entries.Add(-a.entries)
+	}
 }
 
-// reserveWanted is reserve for an item that is wanted.
-func (s *Store[V]) reserveWanted(key string, hash uint64, item *Item[V]) int64 {
-	n := item.cost(key)
-	if n > s.budgets[item.class()].max/valueShare || !s.makeRoom(hash, item.class(), n) {
+// isFull reports whether the next entry is likely to evict others.
+func (b *budget) isFull() bool {
+	return b.used.Load() > b.max-b.max/32 || b.bounded && b.entries.Load() >= b.maxEntries
+}
+
+// A room is what was reserved for an item.
+type room struct {
+	amount      // beside what the present entry of its key takes in the same class
+	ok     bool // else the item is not to be kept: it is not wanted, or too large
+}
+
+// ownEvictions is how many entries of its own shard go for an item at most, before others' do: so what is large does not empty one.
+const ownEvictions = 2
+
+// reserveLocked makes room for item. It may give up sh.mu, which must be held, and has it again when it returns: what it counts
+// on holds from then on.
+func (s *Store[V]) reserveLocked(sh *shard[V], key string, hash uint64, item *Item[V]) room {
+	if !s.wantedLocked(sh, key, hash, item) {
+		return room{}
+	}
+	c, n := item.class(), s.cost(key, item)
+	b, have := &s.budgets[c], amount{}
+	if n > b.max/valueShare {
 		s.rejected.Add(1)
-		return 0
+		return room{}
 	}
-	return n
+	for try := 0; ; try++ {
+		need := amount{n, 1}.minus(have)
+		if old := sh.table.get(hash, key); old != nil && old.class == c {
+			need = need.minus(old.takes())
+		}
+		need = amount{max(need.bytes, 0), max(need.entries, 0)}
+		switch {
+		case need == amount{}:
+			return room{have, true}
+		case b.tryReserve(need):
+			have = have.plus(need)
+			continue
+		case try < ownEvictions && s.evictLocked(sh, c):
+			continue
+		}
+		sh.mu.Unlock()
+		made := s.makeRoom(hash, c, need)
+		sh.mu.Lock()
+		if !made {
+			b.release(have)
+			s.rejected.Add(1)
+			return room{}
+		}
+		have = have.plus(need)
+	}
 }
 
 // wantedLocked reports whether item is to be kept: its time is not over, and if it is a mirror, key is worth one. sh.mu
 // must be held.
 func (s *Store[V]) wantedLocked(sh *shard[V], key string, hash uint64, item *Item[V]) bool {
-	if item.Until == 0 || item.Until <= s.Now() { // it need not ask for the time where nothing is kept
+	if item.Until == 0 || item.Until != Never && item.Until <= s.Now() { // it need not ask for the time where nothing is kept, or for ever
 		return false
 	}
 	return !item.Mirror || sh.wantsMirrorLocked(key, hash)
 }
 
-// wantsMirrorLocked reports whether key is worth a mirror: it has one, or was asked for not long ago. The
-// first time, it just leaves a ghost. sh.mu must be held.
+// wantsMirrorLocked reports whether key is worth a mirror: it has one, had one not long ago, or was fetched not long ago. The
+// first time, only the door remembers it. sh.mu must be held.
 func (sh *shard[V]) wantsMirrorLocked(key string, hash uint64) bool {
-	p := &sh.policies[mirrored]
-	if _, ok := p.ghosts.set[hash]; ok {
+	if sh.door.knows(hash) || sh.policies[mirrored].sawLately(hash) {
 		return true
 	}
-	p.ghosts.add(hash, p.len())
-	e := sh.entries[key]
+	e := sh.table.get(hash, key)
 	return e != nil && e.item.Mirror
 }
 
-// makeRoom reserves n bytes. It evicts one entry from each shard in turn, beginning with that of hash, so that what
-// is small goes from its own shard and what is large does not empty one. No lock may be held.
-func (s *Store[V]) makeRoom(hash uint64, c class, n int64) bool {
+// makeRoom reserves an amount. It evicts one entry from each shard in turn, ending with that of hash. No lock may be held.
+func (s *Store[V]) makeRoom(hash uint64, c class, a amount) bool {
 	b := &s.budgets[c]
 	i, empty := s.index(hash), 0
-	for !b.tryReserve(n) {
-		if s.evict(s.shards[i], c) {
+	for !b.tryReserve(a) {
+		i = (i + 1) % uint64(len(s.shards))
+		sh := s.shards[i]
+		sh.mu.Lock()
+		evicted := s.evictLocked(sh, c)
+		sh.mu.Unlock()
+		if evicted {
 			empty = 0
 		} else if empty++; empty == len(s.shards) {
 			// Nobody has anything left: others have reserved all there is, and not linked it yet.
 			return false
 		}
-		i = (i + 1) % uint64(len(s.shards))
 	}
 	return true
 }
 
-// evict evicts one entry of class c from sh, and reports whether there was one.
-func (s *Store[V]) evict(sh *shard[V], c class) bool {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	p := &sh.policies[c]
-	e := p.victim()
-	if e == nil {
+// evictLocked evicts one entry of class c from sh, and reports whether there was one. sh.mu must be held.
+func (s *Store[V]) evictLocked(sh *shard[V], c class) bool {
+	p, now := &sh.policies[c], Instant(0)
+	if sh.mortal > 0 { // else it need not ask for the time
+		if now = s.Now(); s.sweepLocked(sh, p, now) {
+			return true
+		}
+	}
+	e, kind := p.victim(now)
+	switch {
+	case e == nil:
 		return false
-	}
-	delete(sh.entries, e.key)
-	if s.Now() < e.item.Until {
+	case e.isOver(now):
+		s.noteExpiredLocked(sh, e, kind == fromMain)
+	default:
 		s.evictions.Add(1)
-		p.ghosts.add(maphash.String(s.seed, e.key), p.len())
-	} else {
-		sh.expired++
+		p.evicted(e.hash, kind)
 	}
-	s.budgets[c].release(e.cost)
-	sh.shrinkLocked()
+	s.droppedLocked(sh, e)
 	return true
 }

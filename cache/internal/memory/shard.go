@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"maps"
 	"sync"
 
 	"github.com/seed-0f2aaebe/fleetcache/internal/mutant"
@@ -9,34 +8,41 @@ import (
 
 // shard is the part of a Store that one lock guards.
 type shard[V any] struct {
-	// mu guards everything below. It is a leaf: no other lock is taken under it but that of a
+	table table[V] // first: what a hit reads of it is in a line of the processor's cache that no lock is in
+
+	// mu guards everything below, and changes of the table. It is a leaf: no other lock is taken under it but that of a
 	// Run, by joining one.
 	mu       sync.Mutex
-	entries  map[string]*entry[V]
+	arena    arena[V]                 // off, if entries are objects
 	copies   map[string]*copyEntry[V] // of what others own
-	policies [classes]s3fifo[V]
+	policies [classes]policy[V]
+	door     door // to the mirrors
 	flights  flights[V]
 	alone    map[*Flight[V]]struct{} // under way, and joined by nobody: private ones, and those that were detached
 	fences   map[uint64]*fence       // by hash of the key: keys that collide are fenced together; a nil *fence is none
 	every    fence                   // on every key
 	released uint64                  // the fence of which a hold was released last
-	peak     int                     // entries since the map was made
+	peak     int                     // entries since the ghosts were shrunk
+	mortal   int                     // entries whose time will be over
 	stored   uint32                  // entries so far
 	closed   bool
 
-	hits, mirrorHits, staleHits, misses, expired uint64
+	misses, expired uint64
 }
 
-func newShard[V any]() *shard[V] {
+// newShard returns a shard with an arena of such chunks, if they have bytes.
+func newShard[V any](chunkBytes int64) *shard[V] {
 	sh := &shard[V]{
-		entries: make(map[string]*entry[V]),
-		copies:  make(map[string]*copyEntry[V]),
-		alone:   make(map[*Flight[V]]struct{}),
-		fences:  make(map[uint64]*fence),
+		copies: make(map[string]*copyEntry[V]),
+		alone:  make(map[*Flight[V]]struct{}),
+		fences: make(map[uint64]*fence),
 	}
+	sh.arena.init(chunkBytes)
+	sh.table.hidden = sh.arena.isOn()
+	sh.table.init()
 	sh.flights.clear()
 	for c := range sh.policies {
-		sh.policies[c].init()
+		sh.policies[c].init(sh.arena.isOn() && class(c) != copied) // the map keeps copies
 	}
 	return sh
 }
@@ -44,6 +50,9 @@ func newShard[V any]() *shard[V] {
 // detachLocked takes the flights of key out of the shard: nobody joins them any more and what they bring is not
 // stored. sh.mu must be held.
 func (sh *shard[V]) detachLocked(key string, hash uint64) {
+	if sh.flights.len == 0 {
+		return
+	}
 	for k := range kinds {
 		sh.detachKindLocked(k, key, hash)
 	}
@@ -57,16 +66,13 @@ func (sh *shard[V]) detachKindLocked(kind Kind, key string, hash uint64) {
 	}
 }
 
-// shrinkLocked makes the maps anew when few entries are left of many: a map keeps the room that it once
+// shrinkLocked makes the ghosts' maps anew when few entries are left of many: a map keeps the room that it once
 // had. sh.mu must be held.
 func (sh *shard[V]) shrinkLocked() {
-	if sh.peak < minGhosts || len(sh.entries) > sh.peak/4 {
+	if sh.peak < minGhosts || sh.table.len > sh.peak/4 {
 		return
 	}
-	sh.peak = len(sh.entries)
-	entries := make(map[string]*entry[V], len(sh.entries))
-	maps.Copy(entries, sh.entries)
-	sh.entries = entries
+	sh.peak = sh.table.len
 	for c := range sh.policies {
 		p := &sh.policies[c]
 		p.ghosts.shrink(p.len())
@@ -98,14 +104,12 @@ func (s *Store[V]) Usage() Usage {
 		CopyBytes:   s.budgets[copied].used.Load(),
 	}
 	u.Bytes = s.budgets[owned].used.Load() + u.MirrorBytes + u.CopyBytes
+	u.Hits, u.MirrorHits, u.StaleHits = s.counts.sum()
 	for _, sh := range s.shards {
 		sh.mu.Lock()
-		u.Hits += sh.hits
-		u.MirrorHits += sh.mirrorHits
-		u.StaleHits += sh.staleHits
 		u.Misses += sh.misses
 		u.Expired += sh.expired
-		u.Entries += len(sh.entries)
+		u.Entries += sh.table.len
 		u.Copies += len(sh.copies)
 		u.Flights += sh.flights.len + len(sh.alone)
 		sh.mu.Unlock()

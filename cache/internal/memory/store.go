@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -12,9 +11,9 @@ import (
 const (
 	maxShards = 64
 	// shardBytes is how much of MaxBytes there must be for each shard.
-	shardBytes = 1 << 20
+	shardBytes = 4 << 20
 	// shardCost is what a shard takes beside its entries: its own struct, the ghosts it may always have,
-	// and maps that are not made smaller any more.
+	// maps that are not made smaller any more, and the part of its table that is there before there are entries.
 	shardCost = 4 << 10
 	// valueShare is the share of its budget that one entry may take: 1/valueShare.
 	valueShare = 4
@@ -32,23 +31,34 @@ const (
 // A Store is the memory of one cache in one process. Its methods may be called concurrently, and
 // none of them blocks but for a shard's lock.
 type Store[V any] struct {
-	start   time.Time
-	seed    maphash.Seed
-	shards  []*shard[V]
-	shift   uint // of a hash, to the number of a shard
-	budgets [classes]budget
-	tags    tagFences
-	base    uint64 // of versions: see version
+	start  time.Time
+	seed   maphash.Seed
+	shards []*shard[V]
+	shift  uint // of a hash, to the number of a shard
+	counts hitCounts
+	base   uint64 // of versions: see version
+	chunk  int64  // bytes of a chunk; 0: there are no arenas
 
 	// isolated is set while nothing that is got is stored or shared; see Isolate.
 	isolated atomic.Bool
 
+	_ [cacheLine]byte // what is above is hardly ever written
+
+	budgets             [classes]budget
 	evictions, rejected atomic.Uint64
+	tags                tagFences
 }
 
 // New returns a Store that keeps at most maxBytes, parts of which are set aside for mirrors and for copies
 // if there are to be any.
-func New[V any](maxBytes int64, mirrors bool) *Store[V] {
+func New[V any](maxBytes int64, mirrors bool) *Store[V] { return newStore[V](maxBytes, mirrors, false) }
+
+// NewInArenas is New for string or []byte, with entries in arenas.
+func NewInArenas[V any](maxBytes int64, mirrors bool) *Store[V] {
+	return newStore[V](maxBytes, mirrors, true)
+}
+
+func newStore[V any](maxBytes int64, mirrors, arenas bool) *Store[V] {
 	n := int(min(max(maxBytes/shardBytes, 1), maxShards))
 	log := bits.Len(uint(n)) - 1 // round down to a power of two
 	s := &Store[V]{
@@ -58,22 +68,60 @@ func New[V any](maxBytes int64, mirrors bool) *Store[V] {
 		shards: make([]*shard[V], 1<<log),
 		shift:  uint(64 - log),
 	}
-	for i := range s.shards {
-		s.shards[i] = newShard[V]()
+	if arenas {
+		s.chunk = min(max(maxBytes>>log/shardChunks, minChunk), maxChunk) &^ 7
 	}
+	for i := range s.shards {
+		s.shards[i] = newShard[V](s.chunk)
+	}
+	s.counts.init()
 	s.tags.init(int(min(maxBytes/tagShare, maxTagBytes)))
 	maxBytes -= int64(s.tags.limit)
-	maxBytes -= int64(len(s.shards)) * shardCost
+	maxBytes -= int64(len(s.shards))*shardCost + s.counts.bytes()
+	if arenas {
+		maxBytes = (maxBytes - spareChunks*s.chunk*int64(len(s.shards))) / (deadShare + 1) * deadShare
+	}
+	doors := int64(0)
 	if mirrors {
 		s.budgets[mirrored].max = maxBytes / mirrorShare
 		s.budgets[copied].max = maxBytes / copyShare
+		for _, sh := range s.shards {
+			sh.door = newDoor(maxBytes / mirrorShare / doorShare / int64(len(s.shards)))
+			doors += sh.door.bytes()
+		}
+		s.budgets[mirrored].max -= doors
 	}
-	s.budgets[owned].max = maxBytes - s.budgets[mirrored].max - s.budgets[copied].max
+	s.budgets[owned].max = maxBytes - doors - s.budgets[mirrored].max - s.budgets[copied].max
 	return s
+}
+
+// LimitEntries has the store, which has not been used yet, keep at most n entries, of which mirrors and copies, if there are to be any, have the
+// same shares as of the bytes.
+func (s *Store[V]) LimitEntries(n int64) {
+	left := n
+	for c, share := range map[class]int64{mirrored: mirrorShare, copied: copyShare} {
+		b := &s.budgets[c]
+		if b.bounded = true; b.max > 0 {
+			b.maxEntries = n / share
+			left -= b.maxEntries
+		}
+	}
+	s.budgets[owned].bounded, s.budgets[owned].maxEntries = true, left
+}
+
+// cost is what keeping item takes, in bytes.
+func (s *Store[V]) cost(key string, item *Item[V]) int64 {
+	if s.chunk > 0 {
+		return arenaCost(key, item, s.chunk)
+	}
+	return item.cost(key)
 }
 
 // Now returns the present Instant.
 func (s *Store[V]) Now() Instant { return Instant(time.Since(s.start)) }
+
+// Time returns what time it is at an Instant.
+func (s *Store[V]) Time(at Instant) time.Time { return s.start.Add(time.Duration(at)) }
 
 func (s *Store[V]) shard(key string) (*shard[V], uint64) {
 	h := maphash.String(s.seed, key)
@@ -84,90 +132,115 @@ func (s *Store[V]) shard(key string) (*shard[V], uint64) {
 func (s *Store[V]) index(hash uint64) uint64 { return hash >> s.shift } // a shift by 64 gives 0
 
 // Get returns the item of key, nil if there is none that may be served. It tells exactly one caller in RefreshEvery
-// to refresh an item that is stale, or that chance says to refresh early.
-func (s *Store[V]) Get(key string) (item *Item[V], refresh bool) {
-	return s.GetAt(s.Now(), key)
+// to refresh an item that is stale, or that chance says to refresh early. If there is nothing, it returns the time, too, which
+// is not asked for of what has no end.
+func (s *Store[V]) Get(key string) (item *Item[V], refresh bool, now Instant) {
+	hash := maphash.String(s.seed, key)
+	sh := s.shards[s.index(hash)]
+	e := s.look(sh, hash, key)
+	if e != nil && e.endless {
+		e.touch()
+		s.counts.add(false, false) // a mirror's lease ends; count would read more of the entry
+		return &e.item, false, 0
+	}
+	now = s.Now()
+	item, refresh = s.get(sh, hash, key, e, now)
+	return item, refresh, now
 }
 
 // GetAt is Get for one who has just asked for the time, and asks for many keys.
 func (s *Store[V]) GetAt(now Instant, key string) (item *Item[V], refresh bool) {
 	sh, hash := s.shard(key)
+	return s.get(sh, hash, key, s.look(sh, hash, key), now)
+}
+
+// get is Get for what look returned.
+func (s *Store[V]) get(sh *shard[V], hash uint64, key string, e *entry[V], now Instant) (item *Item[V], refresh bool) {
+	if e == nil || !e.isServable(now) || s.isInvalid(e, now) {
+		if e = s.settleMiss(sh, hash, key, now); e == nil {
+			return nil, false
+		}
+	}
+	return s.hit(e, now)
+}
+
+// settleMiss looks again, under the lock, and drops what may not be served any more. It counts a miss if it returns nil.
+func (s *Store[V]) settleMiss(sh *shard[V], hash uint64, key string, now Instant) *entry[V] {
 	sh.mu.Lock()
-	e := sh.entries[key]
-	if s.isolated.Load() {
-		e = nil
-	}
-	if e != nil && now >= e.item.Until {
+	defer sh.mu.Unlock()
+	e := sh.table.get(hash, key)
+	switch {
+	case e == nil, s.isolated.Load():
+	case e.isOver(now):
 		s.expireLocked(sh, e)
-		e = nil
+	case s.isInvalid(e, now):
+		s.dropTaggedLocked(sh, e)
+	case e.isLeased(now):
+		return e
 	}
-	if e != nil && s.invalidLocked(e, now) {
-		s.dropTaggedLocked(sh, e, hash)
-		e = nil
+	sh.misses++
+	return nil
+}
+
+// look returns the entry of key. It takes no lock, so there may be one where it returns nil.
+func (s *Store[V]) look(sh *shard[V], hash uint64, key string) *entry[V] {
+	// First, so that what is found was there after the store had joined again, and not while it was isolated.
+	if s.isolated.Load() {
+		return nil
 	}
-	if e == nil || now >= e.lease {
-		sh.misses++
-		sh.mu.Unlock()
-		return nil, false
-	}
-	item, refresh = sh.hitLocked(e, now)
-	sh.mu.Unlock()
-	return item, refresh
+	return sh.table.get(hash, key)
 }
 
 // Hit is Get for one who asks by Get where Hit returns nothing, which therefore counts as nothing. It returns nothing
 // that needs more than to be handed on: what stands for an error, what is to be refreshed, and what
 // has no encoding kept beside it if encoded is true.
 func (s *Store[V]) Hit(key string, encoded bool) *Item[V] {
-	now := s.Now()
-	sh, _ := s.shard(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	e := sh.entries[key]
-	switch {
-	case e == nil, now >= e.item.Until, now >= e.lease, s.isolated.Load():
-		return nil
-	case e.item.Err != nil, encoded && e.item.Encoded == nil, s.invalidLocked(e, now):
-		return nil
-	case now >= e.refreshAt && e.isDueLocked(now):
-		e.due = true // Get does not draw again: that would make it rarer
+	sh, hash := s.shard(key)
+	e := s.look(sh, hash, key)
+	if e == nil {
 		return nil
 	}
-	item, _ := sh.hitLocked(e, now)
-	return item
+	now := s.Now()
+	switch {
+	case !e.isServable(now):
+		return nil
+	case e.item.Err() != nil, encoded && e.item.Extra().Encoded == nil, s.isInvalid(e, now):
+		return nil
+	case int64(now) >= e.refreshAt.Load() && e.isDue(now):
+		e.due.Store(true) // Get does not draw again: that would make it rarer
+		return nil
+	}
+	return s.count(e, now)
 }
 
-// hitLocked counts a hit of e, which may be served. It tells exactly one caller in RefreshEvery to refresh an item that
-// is due. sh.mu must be held.
-func (sh *shard[V]) hitLocked(e *entry[V], now Instant) (item *Item[V], refresh bool) {
-	if e.hits < maxHits {
-		e.hits++
+// count counts a hit of e, and returns its item.
+func (s *Store[V]) count(e *entry[V], now Instant) *Item[V] {
+	e.touch()
+	s.counts.add(now >= e.item.Fresh, e.item.Mirror)
+	return &e.item
+}
+
+// hit counts a hit of e, which may be served. It tells exactly one caller in RefreshEvery to refresh an item that
+// is due.
+func (s *Store[V]) hit(e *entry[V], now Instant) (item *Item[V], refresh bool) {
+	item = s.count(e, now)
+	at := e.refreshAt.Load()
+	if int64(now) >= at && e.isDue(now) && e.refreshAt.CompareAndSwap(at, int64(now)+int64(RefreshEvery)) {
+		e.due.Store(false)
+		return item, true
 	}
-	item = e.item
-	switch {
-	case now >= item.Fresh:
-		sh.staleHits++
-	case item.Mirror:
-		sh.mirrorHits++
-	default:
-		sh.hits++
-	}
-	if now >= e.refreshAt && e.isDueLocked(now) {
-		refresh, e.due = true, false
-		e.refreshAt = now + Instant(RefreshEvery)
-	}
-	return item, refresh
+	return item, false
 }
 
 // Peek returns the item of key, nil if there is none that may be served. It leaves no trace. With leased, it does not
 // return an item whose lease is over.
 func (s *Store[V]) Peek(key string, leased bool) *Item[V] {
 	now := s.Now()
-	sh, _ := s.shard(key)
+	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if e := sh.entries[key]; e != nil && now < e.item.Until && (!leased || now < e.lease) && !s.isolated.Load() && !s.invalidLocked(e, now) {
-		return e.item
+	if e := sh.table.get(hash, key); e != nil && now < e.item.Until && (!leased || e.isLeased(now)) && !s.isolated.Load() && !s.isInvalid(e, now) {
+		return &e.item
 	}
 	return nil
 }
@@ -175,125 +248,10 @@ func (s *Store[V]) Peek(key string, leased bool) *Item[V] {
 // Renew makes the lease of key last until then, if it has an entry that is not a mirror: those who come before this
 // instance in the key's order were asked once more, and did not answer.
 func (s *Store[V]) Renew(key string, until Instant) {
-	sh, _ := s.shard(key)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if e := sh.entries[key]; e != nil && !e.item.Mirror {
-		e.lease = max(e.lease, until)
-	}
-}
-
-// Put drops, detaches, and stores item, which was given at a Seq, in one step: what Set is where there is nobody else.
-func (s *Store[V]) Put(key string, item *Item[V], since Seq) {
 	sh, hash := s.shard(key)
-	room := s.reserve(sh, key, hash, item)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	sh.detachLocked(key, hash)
-	s.dropCopyLocked(sh, key)
-	s.replaceLocked(sh, key, hash, item, room, since)
-}
-
-// PutFenced is Put under the fence id, which was raised on key before. It does nothing and returns false if another
-// fence was under way since then, or that one's hold is over.
-func (s *Store[V]) PutFenced(key string, id uint64, item *Item[V]) bool {
-	if !s.IsSole(key, id) { // before anything is evicted for it
-		return false
-	}
-	sh, hash := s.shard(key)
-	room := s.reserve(sh, key, hash, item)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	f := sh.fences[hash]
-	if s.isolated.Load() || !f.isSole(id, s.Now()) {
-		s.budgets[item.class()].release(room)
-		return false
-	}
-	h, _ := f.hold(id)
-	sh.detachLocked(key, hash)
-	s.replaceLocked(sh, key, hash, item, room, h.seq)
-	return true
-}
-
-// SetEncoded keeps the encoded form of item beside it, if item is still what key has and there is room.
-func (s *Store[V]) SetEncoded(key string, item *Item[V], encoded []byte) {
-	with := *item
-	with.Encoded = encoded
-	sh, hash := s.shard(key)
-	b := &s.budgets[item.class()]
-	more := with.cost(key) - item.cost(key)
-	if with.cost(key) > b.max/valueShare || !s.makeRoom(hash, item.class(), more) {
-		return
-	}
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	e := sh.entries[key]
-	if e == nil || e.item != item {
-		b.release(more)
-		return
-	}
-	e.item = &with
-	e.cost += more
-	e.queue.bytes += more
-}
-
-// replaceLocked makes item, which was begun at a Seq, the entry of key, in the room that was reserved for it; without room, key
-// has no entry then. sh.mu must be held.
-func (s *Store[V]) replaceLocked(sh *shard[V], key string, hash uint64, item *Item[V], room int64, since Seq) {
-	p := &sh.policies[item.class()]
-	if old := sh.entries[key]; old != nil {
-		if now := s.Now(); item.Mirror && room == 0 && !old.item.Mirror && now < old.item.Fresh && now < old.lease {
-			return // a mirror that is not kept is no reason to drop what was loaded here, unless that was for one who answers again, and knows better
-		}
-		if old.item.class() == item.class() {
-			p.ghosts.add(hash, p.len()) // it was here lately indeed
-		}
-		s.unlinkLocked(sh, old)
-	}
-	if room == 0 {
-		return
-	}
-	if sh.closed {
-		s.budgets[item.class()].release(room)
-		return
-	}
-	now := s.Now()
-	sh.stored++
-	// A key of its own: the caller's may be a piece of something large.
-	e := &entry[V]{key: strings.Clone(key), item: item, cost: room, lease: item.Lease, seq: since, refreshAt: item.earliest(now), number: sh.stored}
-	sh.entries[e.key] = e
-	sh.peak = max(sh.peak, len(sh.entries))
-	p.insert(e, hash)
-	s.expireOldestLocked(sh, p, now)
-}
-
-// unlinkLocked drops e. sh.mu must be held.
-func (s *Store[V]) unlinkLocked(sh *shard[V], e *entry[V]) {
-	delete(sh.entries, e.key)
-	e.queue.remove(e)
-	s.budgets[e.item.class()].release(e.cost)
-	sh.shrinkLocked()
-}
-
-// expireLocked drops e, whose time is over. A mirror that ran out is remembered, so that it comes back at
-// the next fetch. sh.mu must be held.
-func (s *Store[V]) expireLocked(sh *shard[V], e *entry[V]) {
-	s.unlinkLocked(sh, e)
-	sh.expired++
-	if e.item.Mirror {
-		p := &sh.policies[mirrored]
-		p.ghosts.add(maphash.String(s.seed, e.key), p.len())
-	}
-}
-
-// expireOldestLocked drops what has expired at the old ends of p's queues: a few at a time, which is more than come
-// in. sh.mu must be held.
-func (s *Store[V]) expireOldestLocked(sh *shard[V], p *s3fifo[V], now Instant) {
-	for _, q := range []*queue[V]{&p.small, &p.main} {
-		for range 2 {
-			if e := q.oldest(); e != nil && now >= e.item.Until {
-				s.expireLocked(sh, e)
-			}
-		}
+	if e := sh.table.get(hash, key); e != nil && !e.item.Mirror {
+		e.renewLocked(until)
 	}
 }

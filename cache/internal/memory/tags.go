@@ -266,17 +266,22 @@ func (s *Store[V]) ReleaseTags(id uint64, tags ...string) bool {
 }
 
 // TagSeq returns the present Seq.
-func (s *Store[V]) TagSeq() Seq { return s.tags.now(s.Now()) }
+func (s *Store[V]) TagSeq() Seq {
+	if s.tags.over.Load() == math.MaxInt64 { // it need not ask for the time
+		return Seq(s.tags.seq.Load())
+	}
+	return s.tags.now(s.Now())
+}
 
 // TagSeqAt is TagSeq for one who has just asked for the time.
 func (s *Store[V]) TagSeqAt(now Instant) Seq { return s.tags.now(now) }
 
 // Invalid reports whether item has a tag that was invalidated since then.
 func (s *Store[V]) Invalid(item *Item[V], since Seq) bool {
-	if item.Tags == "" { // it need not ask for the time
+	if item.Tags() == "" { // it need not ask for the time
 		return false
 	}
-	invalid, _ := s.tags.invalid(item.Tags, since, item.given(), s.Now())
+	invalid, _ := s.tags.invalid(item.Tags(), since, item.given(), s.Now())
 	return invalid
 }
 
@@ -285,20 +290,25 @@ func (s *Store[V]) TagsHeld(tags Tags) bool { return s.tags.held(tags, s.Now()) 
 
 // dropTaggedLocked drops e, which was invalidated by a tag. A flight of its key that began before is most likely to bring the same tags: nobody
 // joins it any more. The shard's lock must be held.
-func (s *Store[V]) dropTaggedLocked(sh *shard[V], e *entry[V], hash uint64) {
+func (s *Store[V]) dropTaggedLocked(sh *shard[V], e *entry[V]) {
 	now := Seq(s.tags.seq.Load())
 	for kind := range kinds {
-		if f := sh.flights.get(kind, e.key, hash); f != nil && f.seq < now {
-			sh.detachKindLocked(kind, e.key, hash)
+		if f := sh.flights.get(kind, e.key(), e.hash); f != nil && f.seq < now {
+			sh.detachKindLocked(kind, e.key(), e.hash)
 		}
 	}
 	s.unlinkLocked(sh, e)
 }
 
-// invalidLocked reports whether e was invalidated by one of its tags. The shard's lock must be held.
-func (s *Store[V]) invalidLocked(e *entry[V], now Instant) (invalid bool) {
-	if e.item.Tags != "" {
-		invalid, e.seq = s.tags.invalid(e.item.Tags, e.seq, e.item.given(), now)
+// isInvalid reports whether e was invalidated by one of its tags.
+func (s *Store[V]) isInvalid(e *entry[V], now Instant) bool {
+	if e.item.Tags() == "" {
+		return false
+	}
+	since := e.since()
+	invalid, seq := s.tags.invalid(e.item.Tags(), since, e.item.given(), now)
+	if seq != since {
+		e.item.extra.seq.Store(uint64(seq)) // an earlier one, if another stored it meanwhile: it stands for no more
 	}
 	return invalid
 }

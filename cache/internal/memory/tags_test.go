@@ -13,6 +13,12 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/cache/internal/memory"
 )
 
+func fromElsewhere(it *item) {
+	x := it.Extra()
+	x.Peer = "elsewhere"
+	it.With(x)
+}
+
 func TestTagsRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tags := rapid.SliceOfN(rapid.OneOf(rapid.String(), rapid.Map(rapid.IntRange(0, 20000), func(n int) string { return strings.Repeat("t", n) })), 0, 10).Draw(t, "tags")
@@ -32,7 +38,7 @@ func TestTagsRoundTrip(t *testing.T) {
 // tagged is an item that has tags.
 func tagged(tags ...string) *item {
 	it := val(1)
-	it.Tags = memory.PackTags(tags)
+	it.With(memory.Extra{Tags: memory.PackTags(tags)})
 	return it
 }
 
@@ -86,7 +92,7 @@ func TestFenceTagsEveryLookUp(t *testing.T) {
 	if it := s.Peek("k", false); it != nil {
 		t.Error("Peek finds it")
 	}
-	if it, _ := s.Get("k"); it != nil || s.Usage().Entries != 0 {
+	if it, _, _ := s.Get("k"); it != nil || s.Usage().Entries != 0 {
 		t.Error("Get finds it, or leaves it")
 	}
 }
@@ -110,7 +116,8 @@ func TestTagHolds(t *testing.T) {
 					t.Error("TagsHeld is wrong")
 				}
 				fetched, kept := tagged("a"), tagged("x")
-				fetched.Peer, kept.Peer = "elsewhere", "elsewhere"
+				fromElsewhere(fetched)
+				fromElsewhere(kept)
 				for key, it := range map[string]*item{"fetched": fetched, "loaded": tagged("a"), "kept": kept} {
 					s.Settle(begin(t, s, memory.Fill, key, false), it, nil)
 				}
@@ -131,7 +138,7 @@ func TestTagHolds(t *testing.T) {
 				if joined.Seq() >= s.TagSeq() || !s.Invalid(fetched, joined.Seq()) {
 					t.Error("who comes later takes what a fetch of that time brings")
 				}
-				if s.TagsHeld(fetched.Tags) || s.ReleaseTags(1, "a") {
+				if s.TagsHeld(fetched.Tags()) || s.ReleaseTags(1, "a") {
 					t.Error("the hold is still there")
 				}
 			})
@@ -179,7 +186,7 @@ func TestTagHoldsAreBounded(t *testing.T) {
 		}
 		since := s.TagSeq()
 		fetched := tagged("any")
-		fetched.Peer = "elsewhere"
+		fromElsewhere(fetched)
 		time.Sleep(time.Hour)
 		if s.TagsHeld(memory.PackTags([]string{name(0)})) {
 			t.Error("something is held after its time")
