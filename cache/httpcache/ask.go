@@ -2,7 +2,6 @@ package httpcache
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -73,47 +72,32 @@ type carrier struct{}
 
 var _ cache.Carrier = carrier{}
 
+// carriedAsk is the name of an ask among what is carried. Its value is made of its fields as an object's encoding is; the header comes last.
+const carriedAsk = "ask"
+
 // Inject implements cache.Carrier.
 func (carrier) Inject(ctx context.Context) map[string]string {
 	a, ok := ctx.Value(askKey{}).(*ask)
 	if !ok {
 		return nil
 	}
-	m := map[string]string{"id": a.ID(), "method": a.method, "than": a.than, "from": a.from, "of": a.of}
-	if a.cached {
-		m["cached"] = "1"
-	}
-	if a.behind {
-		m["behind"] = "1"
-	}
-	if a.anew {
-		m["anew"] = "1"
-	}
-	if a.keepFor > 0 {
-		m["keep"] = a.keepFor.String()
-	}
-	maps.DeleteFunc(m, func(_, v string) bool { return v == "" })
-	if header := a.Header(); len(header) > 0 {
-		var w writer
-		w.header(header)
-		m["header"] = string(w.dst)
-	}
-	return m
+	var room [512]byte
+	w := writer{room[:0]}
+	w.strings(a.ID(), a.method, a.than, a.from, a.of)
+	w.flags(a.cached, a.behind, a.anew)
+	w.duration(a.keepFor)
+	w.header(a.Header())
+	return map[string]string{carriedAsk: string(w.dst)}
 }
 
 // Extract implements cache.Carrier.
 func (carrier) Extract(ctx context.Context, carried map[string]string) context.Context {
-	if carried["id"] == "" {
+	r := reader{src: []byte(carried[carriedAsk])}
+	a := &ask{id: r.string(), method: r.string(), than: r.string(), from: r.string(), of: r.string()}
+	r.flags(&a.cached, &a.behind, &a.anew)
+	a.keepFor = r.duration()
+	if a.header = r.header(); a.id == "" || r.failed {
 		return ctx
-	}
-	a := &ask{
-		id: carried["id"], method: carried["method"], than: carried["than"], from: carried["from"], of: carried["of"],
-		cached: carried["cached"] != "", behind: carried["behind"] != "", anew: carried["anew"] != "",
-	}
-	a.keepFor, _ = time.ParseDuration(carried["keep"])
-	if h := carried["header"]; h != "" {
-		r := reader{src: []byte(h)}
-		a.header = r.header()
 	}
 	if a.method != http.MethodHead {
 		a.method = http.MethodGet

@@ -15,7 +15,7 @@ import (
 )
 
 // encoding is the cache.Config.Version: change it with the format.
-const encoding = "4"
+const encoding = "5"
 
 // codec translates objects for other instances: the fields of an object in their order, what is not of its kind left out. Numbers are
 // uvarints, times nanoseconds; a string is a length and bytes, a list a number and its elements. What is inline of a body comes last.

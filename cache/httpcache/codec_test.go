@@ -192,7 +192,7 @@ func FuzzCarrier(f *testing.F) {
 		if want.ID(); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v became %+v", want, got)
 		}
-		carried["header"] = v1
+		carried[carriedAsk] = v1
 		if h := askOf(carrier{}.Extract(t.Context(), carried)).header; h != nil {
 			for name, values := range h {
 				for _, v := range values {

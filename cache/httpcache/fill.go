@@ -43,7 +43,7 @@ func (h *Handler) load(ctx context.Context, key string) (cache.Entry[*object], e
 func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], error) {
 	a := askOf(ctx)
 	stored := h.storedAt(key)
-	if stored != nil && a.than != "" && stored.asker != a.than {
+	if stored != nil && a.than != "" && stored.asker != a.than && h.isSettled(key, stored) {
 		return again(stored), nil // somebody has validated it since
 	}
 	if a.anew {
@@ -69,6 +69,13 @@ func (h *Handler) fill(ctx context.Context, key string) (cache.Entry[*object], e
 		return cache.Entry[*object]{}, err
 	}
 	return x.answer()
+}
+
+// isSettled reports whether o, which is newer than what was found not to be good enough, need not be validated itself: it may be stale by now as
+// well, when an instance asks that has not mirrored it. If it were handed out, none who asked could use it, and each would go to the origin alone.
+func (h *Handler) isSettled(key string, o *object) bool {
+	now := time.Now()
+	return h.isFresh(key, o, now) || now.Before(o.retry)
 }
 
 // turn waits until this instance may ask the origin once more at the same time.

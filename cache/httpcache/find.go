@@ -124,7 +124,7 @@ func (l *lookup) judge(now time.Time) judgement {
 		return validate
 	}
 	age := o.ageAt(now)
-	fresh := o.isFresh(now) && !l.h.purges.has(l.key, o)
+	fresh := l.h.isFresh(l.key, o, now)
 	switch {
 	case l.wish.NoCache, l.wish.MaxAge != rules.Absent && age > l.wish.MaxAge && !(p.immutable && fresh),
 		l.wish.MinFresh != rules.Absent && p.lifetime-age < l.wish.MinFresh:
@@ -148,6 +148,11 @@ func (l *lookup) judge(now time.Time) judgement {
 		return forwardUnheard // another one's, and not for this request: nobody is to wait in a row for his own
 	}
 	return validate
+}
+
+// isFresh reports whether the response of a key may be used without validation: as it says itself, and as no soft purge says otherwise.
+func (h *Handler) isFresh(key string, o *object, now time.Time) bool {
+	return o.isFresh(now) && !h.purges.has(key, o)
 }
 
 // isDue reports whether a response that is fresh for so much longer is to be validated in the background now: the sooner, the longer that takes and the more

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
@@ -128,79 +126,4 @@ func (h *Handler) softPurge(ctx context.Context, what string, names ...string) (
 	wg.Wait()
 	slices.Sort(p.Acknowledged)
 	return p, nil
-}
-
-// purges are the soft purges that an instance has heard of.
-type purges struct {
-	any atomic.Bool // there are some: what most never have costs a hit no lock
-
-	mu  sync.RWMutex // guards what follows
-	at  map[string]purge
-	all purge
-}
-
-// A purge is the last one of something. It has the same ID on all instances.
-type purge struct {
-	id string
-	at time.Time // when this instance heard of it
-}
-
-const (
-	// maxPurges bounds the soft purges that an instance remembers. Beyond them, all is stale.
-	maxPurges = 4096
-
-	// purgeMargin is how much older a response from another instance is taken to be than it says, since its way here took time; unless it
-	// says that the origin was asked for it when the purge was known.
-	purgeMargin = 2 * time.Second
-
-	// purgeMemory is for how long responses say so: until the instance that heard of the purge last is beyond the margin.
-	purgeMemory = 2*invalidateTimeout + 2*purgeMargin
-)
-
-func (ps *purges) note(id, what string, names []string) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.any.Store(true)
-	p := purge{id, time.Now()}
-	if what == softAll || len(ps.at)+len(names) > maxPurges {
-		ps.all = p
-		clear(ps.at)
-		return
-	}
-	if ps.at == nil {
-		ps.at = make(map[string]purge)
-	}
-	for _, n := range names {
-		ps.at[what+n] = p
-	}
-}
-
-// find reports whether is holds for a purge of the URL with a key, of one of surrogate keys, or of everything.
-func (ps *purges) find(key string, keys []string, is func(purge) bool) bool {
-	if !ps.any.Load() {
-		return false
-	}
-	ps.mu.RLock()
-	defer ps.mu.RUnlock()
-	return is(ps.all) || is(ps.at[softURL+baseOf(key)]) || slices.ContainsFunc(keys, func(k string) bool { return is(ps.at[softKeys+k]) })
-}
-
-// has reports whether o, which is the response of the URL with a key, has been purged since it was loaded.
-func (ps *purges) has(key string, o *object) bool {
-	loaded := o.arrived.Add(-o.since)
-	if o.remote {
-		loaded = loaded.Add(-purgeMargin)
-	}
-	return ps.find(key, o.keys, func(p purge) bool { return p.at.After(loaded) && !slices.Contains(o.after, p.id) })
-}
-
-// before returns the IDs of the latest purges of a response that this instance had heard of when it asked the origin for it.
-func (ps *purges) before(sent time.Time, key string, keys []string) (ids []string) {
-	ps.find(key, keys, func(p purge) bool {
-		if !p.at.After(sent) && sent.Sub(p.at) < purgeMemory && !slices.Contains(ids, p.id) {
-			ids = append(ids, p.id)
-		}
-		return false
-	})
-	return ids
 }

@@ -26,6 +26,18 @@ func numbered(version *atomic.Int64, lines ...string) *fakeOrigin {
 	}}
 }
 
+// unchanging is an origin that has one version, tells it with lines, and takes a moment.
+func unchanging(lines ...string) *fakeOrigin {
+	lines = append([]string{`ETag: "e"`}, lines...)
+	return &fakeOrigin{answer: func(r *http.Request) (*http.Response, error) {
+		time.Sleep(10 * time.Millisecond)
+		if r.Header.Get("If-None-Match") != "" {
+			return response(304, lines...), nil
+		}
+		return response(200, append(lines[:len(lines):len(lines)], "", "x")...), nil
+	}}
+}
+
 func TestPurge(t *testing.T) {
 	for name, purge := range map[string]func(ctx context.Context, h *Handler, soft bool) (Purged, error){
 		"url": func(ctx context.Context, h *Handler, soft bool) (Purged, error) { return h.Purge(ctx, "/x?y", soft) },
@@ -117,13 +129,7 @@ func TestSoftPurgeValidatesOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := &fakeOrigin{answer: func(r *http.Request) (*http.Response, error) {
-					time.Sleep(10 * time.Millisecond)
-					if r.Header.Get("If-None-Match") != "" {
-						return response(304, `ETag: "e"`, "Cache-Control: max-age=600", "Surrogate-Key: k", "", ""), nil
-					}
-					return response(200, `ETag: "e"`, "Cache-Control: max-age=600", "Surrogate-Key: k", "", "x"), nil
-				}}
+				o := unchanging("Cache-Control: max-age=600", "Surrogate-Key: k")
 				_, hs := startFleet(t, 3, Config{Transport: o})
 				for n := range 2 {
 					for i := range 9 { // so that it is in everybody's memory
