@@ -23,8 +23,10 @@ import (
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/local"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/skew"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/web"
 )
@@ -32,6 +34,8 @@ import (
 func main() {
 	deploy.Child()
 	invalidate.Child()
+	local.Child()
+	skew.Child()
 	stampede.Child()
 	web.Child()
 	remote.Child()
@@ -82,6 +86,9 @@ func compare(ctx context.Context, o *options, stdout, stderr io.Writer) error {
 		if err := writeJSON(o.json, reports); err != nil {
 			return err
 		}
+	}
+	if o.into != "" {
+		return errors.Join(renewSections(o.into, o, reports), failed)
 	}
 	if o.markdown {
 		return errors.Join(printMarkdown(stdout, o, reports), failed)

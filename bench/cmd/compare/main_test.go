@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -10,7 +11,9 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/local"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/skew"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/web"
 )
@@ -18,6 +21,8 @@ import (
 func TestMain(m *testing.M) {
 	deploy.Child()
 	invalidate.Child()
+	local.Child()
+	skew.Child()
 	stampede.Child()
 	web.Child()
 	remote.Child()
@@ -31,6 +36,10 @@ func TestFlagsThatAreWrong(t *testing.T) {
 		{"-rounds -1", "-rounds is -1"},
 		{"-duration -1s", "-duration is -1s"},
 		{"-what remote,conformance -markdown", "remote and conformance have pages of their own"},
+		{"-what remote,conformance -into x.md", "remote and conformance have pages of their own"},
+		{"-markdown -into x.md", "use one of them"},
+		{"-traces x", "-traces is for -what hitratio"},
+		{"-what hitratio -kinds memcached", `there is no kind "memcached": use some of fleetcache, fleetcache-arena, otter`},
 		{"-id freshness-max-age", "-id, -base and -suite are for -what conformance"},
 		{"-fast", "not defined: -fast"},
 		{"remote", `"remote" is no flag`},
@@ -108,4 +117,68 @@ func TestCompareDeploy(t *testing.T) {
 func TestCompareInvalidate(t *testing.T) {
 	out := compared(t, "-what invalidate -duration 200ms")
 	benchtest.WantLines(t, out, `^ratio invalidate/stale-reads 0$`, `^ratio invalidate/3/remove-p99-ms [0-9.]+$`, `^ratio invalidate/10/us-per-key-in-100 [0-9.]+$`, `^10 instances$`)
+}
+
+func TestCompareLocal(t *testing.T) {
+	out := compared(t, "-what local -rounds 1 -duration 2ms -kinds fleetcache,golang-lru -cells ^(hit|fill)/g1$")
+	benchtest.WantLines(t, out, `^ratio local/hit/vs-golang-lru [\d.]+$`, `^ratio local/fill/g1/vs-golang-lru [\d.]+$`, `^  golang-lru .* %$`)
+}
+
+func TestCompareSkew(t *testing.T) {
+	out := compared(t, "-what skew -short -cells ^3/zipf1.3$")
+	benchtest.WantLines(t, out, `^ratio skew/3/zipf1.3/hottest [0-9.]+$`, `^ratio skew/3/zipf1.3/hottest-groupcache [0-9.]+$`, `^ratio skew/3/zipf1.3/hottest-plain [0-9.]+$`, `^ratio skew/3/zipf1.3/crossing [0-9.]+$`, `^  zipf1.3 +[0-9.]+`)
+}
+
+func TestCompareHitratio(t *testing.T) {
+	dir := t.TempDir()
+	traces := filepath.Join(dir, "traces")
+	if err := os.Mkdir(traces, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeTrace(t, filepath.Join(traces, "squares.bin.gz"))
+	out := compared(t, "-what hitratio -kinds fleetcache,otter -traces "+traces)
+	benchtest.WantLines(t, out, `^machine: .+ cores`, `^ratio hitratio/gap-closed [0-9.-]+$`, `^ratio hitratio/worst-vs-lru/otter [0-9.-]+$`,
+		`^ratio hitratio/squares/gap-closed [0-9.-]+$`, `^  Belady +\d`)
+
+	page := filepath.Join(dir, "page.md")
+	const before, after = "# Results\n\n## remote\n\nold\n", "\n## web\n\nold, too\n"
+	if err := os.WriteFile(page, []byte(before+"\n## hitratio\n\ngone\n"+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	compared(t, "-what hitratio -kinds fleetcache -into "+page+" -plots "+filepath.Join(dir, "plots")+" -traces="+traces)
+	renewed, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(renewed)
+	if !strings.HasPrefix(got, before) || !strings.HasSuffix(got, after) || strings.Contains(got, "gone") || strings.Contains(got, traces) {
+		t.Errorf("other sections have changed, or the old one is there, in:\n%s", got)
+	}
+	for _, want := range []string{"\n## hitratio\n", "-traces=DIR\n", "![squares](plots/hitratio-squares.svg)", "| hitratio/gap-closed |"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("nothing says %q in:\n%s", want, got)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "plots", "hitratio-squares.svg")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSectionThatIsNew(t *testing.T) {
+	if got, want := withSection("# Results\n\n## a\n\nx\n", "b", "## b\n"), "# Results\n\n## a\n\nx\n\n## b\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// writeTrace writes a trace of some hundred keys.
+func writeTrace(t *testing.T, file string) {
+	t.Helper()
+	var raw []byte
+	for i := range uint64(20_000) {
+		raw = binary.LittleEndian.AppendUint64(raw, i*i%1009+i%31)
+		raw = binary.LittleEndian.AppendUint32(raw, 1)
+	}
+	if err := os.WriteFile(file, benchtest.Gzipped(t, raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }

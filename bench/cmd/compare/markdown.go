@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
@@ -22,6 +24,9 @@ var results = page{"Results", "bench/RESULTS.md", `## How to read it
   one goroutine at each end of one connection that do nothing else: a bound, and not a rival.
 - CPU-s/Mop is CPU-seconds of client and server together for a million operations, the generator of the load included. Where many
   keys are got in a call, an operation is a key, and p50 and p99 are of calls, which with groupcache have one key each.
+- Of hitratio, 1 is Belady's optimum, and 0 what least-recently-used has; worst-vs-lru is in points of hit ratio. Its plots are of the same run as
+  the section that shows them, and are written with it.
+- A section that says how it was made is of a run of its own. ` + "`-into RESULTS.md`" + ` in place of ` + "`-markdown`" + ` makes one anew, and leaves the others.
 - A dash is what cannot be known: allocations of a server that is no Go program.
 - [GOALS.md](GOALS.md) says which goals were missed, and why.
 `}
@@ -47,7 +52,7 @@ This page is what a command prints. To make it anew, at the root of a clone:
 
 Machine: %s.
 
-%s`, p.title, strings.Join(o.args, " "), p.file, report.Machine(), p.intro)
+%s`, p.title, o.command(), p.file, report.Machine(), p.intro)
 	if err != nil {
 		return err
 	}
@@ -60,4 +65,66 @@ Machine: %s.
 		}
 	}
 	return nil
+}
+
+// renewSections puts what was compared in the place of its sections in a page, and at its end what it has no section of. Each says
+// how it was made, since the page's head is about those that were made with it.
+func renewSections(file string, o *options, reports []*report.Report) error {
+	raw, err := os.ReadFile(filepath.Clean(file))
+	if err != nil {
+		return fmt.Errorf("-into: %w", err)
+	}
+	page := string(raw)
+	for _, r := range reports {
+		section, err := sectionOf(file, o, r)
+		if err != nil {
+			return err
+		}
+		page = withSection(page, r.Name, section)
+	}
+	return os.WriteFile(file, []byte(page), 0o666)
+}
+
+// sectionOf returns the section of r in the page that is in file.
+func sectionOf(file string, o *options, r *report.Report) (string, error) {
+	linked := *r
+	linked.Plots = nil
+	for _, p := range r.Plots {
+		if rel, err := filepath.Rel(filepath.Dir(file), p.File); err == nil {
+			p.File = rel
+		}
+		linked.Plots = append(linked.Plots, p)
+	}
+	var b strings.Builder
+	if err := linked.Markdown(&b); err != nil {
+		return "", err
+	}
+	heading, rest, _ := strings.Cut(b.String(), "\n")
+	return fmt.Sprintf("%s\n\nThis section is made by itself:\n\n    go run -C bench ./cmd/compare %s\n\nMachine: %s.\n%s", heading, o.command(), report.Machine(), rest), nil
+}
+
+// withSection returns the page with section in the place of the one that has this name, or at its end.
+func withSection(page, name, section string) string {
+	const mark = "\n## "
+	begin := strings.Index(page, mark+name+"\n")
+	if begin < 0 {
+		return strings.TrimRight(page, "\n") + "\n\n" + section
+	}
+	begin++
+	if length := strings.Index(page[begin:], mark); length >= 0 {
+		return page[:begin] + section + page[begin+length:]
+	}
+	return page[:begin] + section
+}
+
+// command returns the flags, as they are given by anyone: where his traces are is nobody else's business.
+func (o *options) command() string {
+	var args []string
+	for _, arg := range o.args {
+		if o.traces != "" && (arg == o.traces || strings.HasSuffix(arg, "="+o.traces)) {
+			arg = strings.TrimSuffix(arg, o.traces) + "DIR"
+		}
+		args = append(args, arg)
+	}
+	return strings.Join(args, " ")
 }

@@ -2,6 +2,8 @@
 package benchtest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"regexp"
 	"slices"
 	"testing"
@@ -15,6 +17,20 @@ import (
 func Main(m *testing.M, child func()) {
 	child()
 	goleak.VerifyTestMain(m)
+}
+
+// Gzipped returns raw, compressed.
+func Gzipped(t *testing.T, raw []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // WantRatios fails the test for each name of a ratio that is not in the report.

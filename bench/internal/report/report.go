@@ -4,6 +4,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,6 +16,7 @@ type Report struct {
 	About  string // how it was measured
 	Ratios []Ratio
 	Tables []Table
+	Plots  []Plot `json:",omitempty"`
 	Notes  []string
 	Raw    any   // every measurement, for JSON
 	Err    error `json:"-"` // that what was found is not good enough; the report is printed all the same
@@ -42,6 +44,9 @@ type Table struct {
 	Rows    [][]string
 }
 
+// A Plot is a picture of some of the figures, in a file.
+type Plot struct{ Title, File string }
+
 // Text prints r as it is read in a terminal: a line for each ratio first.
 func (r *Report) Text(w io.Writer) error {
 	var b strings.Builder
@@ -55,6 +60,9 @@ func (r *Report) Text(w io.Writer) error {
 	for _, t := range r.Tables {
 		fmt.Fprintf(&b, "\n%s\n", t.Title)
 		t.text(&b)
+	}
+	for _, p := range r.Plots {
+		fmt.Fprintf(&b, "\nplot of %s: %s\n", p.Title, p.File)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -82,6 +90,9 @@ func (r *Report) Markdown(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "\n### Ratios\n\n")
 		ratios.markdown(&b)
+	}
+	for _, p := range r.Plots {
+		fmt.Fprintf(&b, "\n![%s](%s)\n", p.Title, filepath.ToSlash(p.File))
 	}
 	for _, t := range r.Tables {
 		fmt.Fprintf(&b, "\n### %s\n\n", t.Title)

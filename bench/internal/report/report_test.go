@@ -20,6 +20,7 @@ var sample = Report{
 	About:  "How it was measured.",
 	Ratios: []Ratio{{Name: "remote/1KiB/c64/vs-groupcache", Value: 21.4321}, {Name: "remote/bulk/p99", Value: 1052}, {Name: "conformance/rfc/1/required", Value: 159, Of: 165}},
 	Tables: []Table{{Title: "1KiB", Columns: []string{"kind", "ops/s"}, Rows: [][]string{{"fleetcache", "1"}, {"h2c", "20"}}}},
+	Plots:  []Plot{{Title: "hit ratio", File: "plots/x.svg"}},
 	Notes:  []string{"memcached is left out"},
 }
 
@@ -35,6 +36,8 @@ memcached is left out
   kind        ops/s
   fleetcache  1
   h2c         20
+
+plot of hit ratio: plots/x.svg
 `
 	if got := printed(t, func(b *strings.Builder) error { return sample.Text(b) }); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
@@ -55,6 +58,8 @@ memcached is left out.
 | remote/1KiB/c64/vs-groupcache | 21.4 |
 | remote/bulk/p99 | 1052 |
 | conformance/rfc/1/required | 159/165 |
+
+![hit ratio](plots/x.svg)
 
 ### 1KiB
 

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/zipf"
 )
 
 // run has callers come to every way, as p says, and returns what became of those who came after the warming.
@@ -67,20 +68,15 @@ func atLeast(a *atomic.Int64, n int64) {
 // keys are drawn from by popularity: the nth 1/n times as often as the first.
 type keys struct {
 	names []string
-	upTo  []float64 // the sum of weights up to each
+	zipf  zipf.Sums
 }
 
 func newKeys(n int) keys {
-	var k keys
-	sum := 0.0
+	k := keys{zipf: zipf.New(n, 1)}
 	for i := range n {
-		sum += 1 / float64(i+1)
-		k.names, k.upTo = append(k.names, fmt.Sprint("key-", i)), append(k.upTo, sum)
+		k.names = append(k.names, fmt.Sprint("key-", i))
 	}
 	return k
 }
 
-func (k keys) draw() string {
-	u := rand.Float64() * k.upTo[len(k.upTo)-1]
-	return k.names[min(sort.SearchFloat64s(k.upTo, u), len(k.names)-1)]
-}
+func (k keys) draw() string { return k.names[k.zipf.Draw(rand.Float64())] }

@@ -19,6 +19,7 @@ import (
 // A conn is a connection whose next request follows the response to the one before. It does as little as can be, since the servers share the machine with it.
 type conn struct {
 	net.Conn
+	path      string
 	request   []byte
 	size      int    // of a body
 	buf       []byte // the latest response
@@ -32,7 +33,7 @@ func dial(ctx context.Context, addr, path string, size int) (*conn, error) {
 		return nil, err
 	}
 	request := "GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\nUser-Agent: fleetcache-bench\r\nAccept: */*\r\n\r\n"
-	return &conn{Conn: c, request: []byte(request), size: size, buf: make([]byte, 0, size+4*kib)}, nil
+	return &conn{Conn: c, path: path, request: []byte(request), size: size, buf: make([]byte, 0, size+4*kib)}, nil
 }
 
 var (

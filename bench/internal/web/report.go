@@ -50,11 +50,15 @@ func (m Measured) table(servers []*server) report.Table {
 }
 
 func newReport(measured []Measured, servers []*server, skipped []string, o Options) *report.Report {
+	client := "the client is this one"
+	if o.Wrk {
+		client = "the client is wrk"
+	}
 	r := &report.Report{
 		Name: "web",
-		About: fmt.Sprintf("Cached hits through the example service: servers are processes of their own, the client is this one, on this machine's loopback. "+
+		About: fmt.Sprintf("Cached hits through the example service: servers are processes of their own, %s, on this machine's loopback. "+
 			"Each connection asks for a URL of its own, again and again. Each figure is the median of %d measurements of %v, which are interleaved over the servers. "+
-			"Ratios are of the server's CPU time for a request, so less is better; rps is of requests a second.", o.Rounds, o.Duration),
+			"Ratios are of the server's CPU time for a request, so less is better; rps is of requests a second.", client, o.Rounds, o.Duration),
 		Notes: skipped,
 		Raw:   measured,
 	}

@@ -32,12 +32,13 @@ type run struct {
 	*server
 	origin *origin
 	cell   Cell
+	script string // for wrk; "": the connections ask by themselves
 	conns  []*conn
 }
 
 // openRun opens the connections, each for a path of its own whose responses are hits.
-func openRun(ctx context.Context, s *server, origin *origin, c Cell) (_ *run, err error) {
-	r := &run{server: s, origin: origin, cell: c}
+func openRun(ctx context.Context, s *server, origin *origin, c Cell, script string) (_ *run, err error) {
+	r := &run{server: s, origin: origin, cell: c, script: script}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -123,7 +124,7 @@ func (r *run) measure(d time.Duration) (Sample, error) {
 	if err := r.checkAll(); err != nil {
 		return Sample{}, err
 	}
-	if err := runAll(r.conns, d/4); err != nil {
+	if _, err := r.load(d / 4); err != nil {
 		return Sample{}, err
 	}
 	asked := r.origin.asked.Load()
@@ -132,21 +133,16 @@ func (r *run) measure(d time.Duration) (Sample, error) {
 		return Sample{}, err
 	}
 	begun := time.Now()
-	if err := runAll(r.conns, d); err != nil {
+	s, err := r.load(d)
+	if err != nil {
 		return Sample{}, err
 	}
-	s := Sample{Elapsed: time.Since(begun)}
+	s.Elapsed = time.Since(begun)
 	after, err := r.spent()
 	if err != nil {
 		return Sample{}, err
 	}
 	s.CPU = after - before
-	var all stats.Histogram
-	for _, c := range r.conns {
-		s.Ops += c.ops
-		all.Merge(&c.latencies)
-	}
-	s.P50, s.P99 = all.Quantile(.5), all.Quantile(.99)
 	if s.Ops == 0 {
 		return s, errors.New("it answered nothing")
 	}
@@ -154,6 +150,24 @@ func (r *run) measure(d time.Duration) (Sample, error) {
 		return s, fmt.Errorf("%d of %d responses were no hits", n, s.Ops)
 	}
 	return s, r.checkAll()
+}
+
+// load asks for all paths for d.
+func (r *run) load(d time.Duration) (Sample, error) {
+	if r.script != "" {
+		return loadByWrk(r.script, r.conns, d)
+	}
+	if err := runAll(r.conns, d); err != nil {
+		return Sample{}, err
+	}
+	var s Sample
+	var all stats.Histogram
+	for _, c := range r.conns {
+		s.Ops += c.ops
+		all.Merge(&c.latencies)
+	}
+	s.P50, s.P99 = all.Quantile(.5), all.Quantile(.99)
+	return s, nil
 }
 
 // spent is the CPU time of all processes so far.

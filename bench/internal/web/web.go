@@ -23,6 +23,7 @@ type Options struct {
 	Duration time.Duration  // of each measurement; 0: 500 ms, or 250 ms if Short
 	Kinds    []string       // none: all
 	Cells    *regexp.Regexp // of names; nil: all
+	Wrk      bool           // load by wrk, and not by the own client
 	Profile  string         // a folder for CPU profiles of the children that are this program; "": none are made
 	Progress func(format string, args ...any)
 }
@@ -37,6 +38,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Duration == 0 {
 		o.Duration = duration
+	}
+	if o.Wrk { // which takes whole seconds
+		o.Duration = max(o.Duration, time.Second)
 	}
 	return o
 }
@@ -72,6 +76,12 @@ func Run(ctx context.Context, o Options) (_ *report.Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	var script string
+	if o.Wrk {
+		if script, err = writeWrkScript(temp); err != nil {
+			return nil, err
+		}
+	}
 	origin, err := newOrigin()
 	if err != nil {
 		return nil, err
@@ -87,7 +97,7 @@ func Run(ctx context.Context, o Options) (_ *report.Report, err error) {
 	var measured []Measured
 	for _, c := range cells(o) {
 		o.Progress("%s", c.Name())
-		m, err := measureCell(ctx, servers, origin, c, o)
+		m, err := measureCell(ctx, servers, origin, c, script, o)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Name(), err)
 		}
@@ -126,7 +136,7 @@ func openAll(ctx context.Context, o Options, temp string, origin *origin) (serve
 
 // measureCell runs all rounds of a cell. Each round begins with another server, so that none is always the first one after a pause, or the one after the
 // heaviest.
-func measureCell(ctx context.Context, servers []*server, origin *origin, c Cell, o Options) (_ Measured, err error) {
+func measureCell(ctx context.Context, servers []*server, origin *origin, c Cell, script string, o Options) (_ Measured, err error) {
 	m := Measured{Cell: c, Samples: make(map[string][]Sample)}
 	runs := make([]*run, len(servers))
 	defer func() {
@@ -137,7 +147,7 @@ func measureCell(ctx context.Context, servers []*server, origin *origin, c Cell,
 		}
 	}()
 	for i, s := range servers {
-		if runs[i], err = openRun(ctx, s, origin, c); err != nil {
+		if runs[i], err = openRun(ctx, s, origin, c, script); err != nil {
 			return m, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
