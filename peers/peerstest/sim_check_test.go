@@ -185,13 +185,19 @@ type noForwarding struct{ w *world }
 type servedKey struct{}
 
 func (c noForwarding) Inject(ctx context.Context) map[string]string {
-	if ctx.Value(servedKey{}) != nil {
+	if ctx.Value(servedKey{}) != nil && !c.w.forwards.Swap(true) {
 		c.w.violation("G5: an instance that was asked for a key asks another one")
 	}
 	return nil
 }
 
-func (noForwarding) Extract(ctx context.Context, _ map[string]string) context.Context {
+// Extract has nobody answer any more once somebody has forwarded: instances that forward to each other in a circle would do so until the memory is full.
+func (c noForwarding) Extract(ctx context.Context, _ map[string]string) context.Context {
+	if c.w.forwards.Load() {
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		return over
+	}
 	return context.WithValue(ctx, servedKey{}, true)
 }
 

@@ -45,6 +45,8 @@ type world struct {
 	logMu sync.Mutex
 	lines []string // guarded by logMu
 
+	forwards atomic.Bool // somebody asked on behalf of another
+
 	// mu guards what follows. It is taken before logMu.
 	mu       sync.Mutex
 	members  []int // in ascending order
@@ -157,7 +159,7 @@ func (w *world) start(n *node) {
 		p = &skewed{Peers: p, by: time.Duration(n.index) * 5 * time.Second}
 	}
 	c, err := cache.New(cache.Config[string, string]{
-		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, MirrorTTL: w.mirrorTTL, LoadTimeout: simLoadTimeout, Carry: noForwarding{w},
+		Name: "sim", Peers: p, TTL: w.ttl, Stale: w.stale, MirrorTTL: w.mirrorTTL, LoadTimeout: simLoadTimeout, Arena: n.index%2 == 0, Carry: noForwarding{w},
 		Load: func(ctx context.Context, key string) (cache.Entry[string], error) {
 			v, err := w.origin.load(ctx, fmt.Sprint(n.index, "/", life), key)
 			return cache.Entry[string]{Value: v, Tags: tagsOf(key)}, err
