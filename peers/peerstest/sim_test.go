@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	simRuns  = flag.Int("sim.runs", 200, "schedules of TestSim")
+	simRuns  = flag.Int("sim.runs", 60, "schedules of TestSim")
 	simSeed  = flag.Uint64("sim.seed", 0, "run the one schedule of TestSim with this seed, and log it")
 	simWorld = flag.String("sim.world", "", "kinds of schedules for TestSim, with commas between: "+strings.Join(worldNames(), ", ")+" (default all)")
 )
