@@ -116,7 +116,7 @@ func TestShortRun(t *testing.T) {
 	}
 	benchtest.WantRatios(t, r, "local/hit/vs-golang-lru", "local/hit/vs-fastest", "local/hit/allocs", "local/fill/vs-freecache", "local/fill/g8/vs-golang-lru",
 		"local/footprint/bytes-per-entry", "local/footprint/objects-per-entry", "local/footprint/vs-golang-lru", "local/gc-cpu/vs-freecache", "local/gc-p9999/vs-golang-lru",
-		"local/arena/footprint/held", "local/arena/gc-cpu/vs-fleetcache", "local/arena/gc-cpu/vs-golang-lru")
+		"local/arena/hit/vs-golang-lru", "local/arena/fill/vs-fleetcache", "local/arena/fill/vs-fastest", "local/arena/footprint/held", "local/arena/gc-cpu/vs-fleetcache", "local/arena/gc-cpu/vs-golang-lru")
 	var text strings.Builder
 	if err := r.Text(&text); err != nil {
 		t.Fatal(err)
@@ -172,15 +172,20 @@ func TestRatios(t *testing.T) {
 		{Name: "fill/g8", Workload: "fill", Samples: map[string][]Sample{rival.Fleetcache: {sample(40)}, "otter": {sample(10)}, "theine": {sample(40)}}},
 	}
 	speed[0].Samples[rival.Fleetcache][1].Allocs = 45
+	speed[1].Samples[rival.Arena] = []Sample{sample(80)} // which is not one that this library is beside
 	footprints := map[string]Footprint{
 		rival.Fleetcache: {Held: 10, Payload: 100, Heap: 1500, Objects: 30, GC: 100, P9999: 5},
 		"otter":          {Held: 20, Payload: 100, Heap: 4000, Objects: 30, GC: 100, P9999: 10},
 	}
-	got := append(speedRatios(speed, []string{"otter", "theine"}), footprintRatios("local", rival.Fleetcache, footprints, []string{"otter", "theine"})...)
+	got := append(speedRatios("local", rival.Fleetcache, speed, []string{rival.Arena, "otter", "theine"}), footprintRatios("local", rival.Fleetcache, footprints, []string{"otter", "theine"})...)
+	got = append(got, speedRatios("local/arena", rival.Arena, speed, []string{rival.Fleetcache, "otter", "theine"})...)
 	for _, want := range []report.Ratio{
 		{Name: "local/fill/vs-otter", Value: 2}, // of 1 and 4
 		{Name: "local/fill/vs-theine", Value: math.Sqrt(10)},
 		{Name: "local/fill/vs-fastest", Value: 2},
+		{Name: "local/fill/vs-fleetcache-arena", Value: .5},
+		{Name: "local/arena/fill/vs-fleetcache", Value: 2},
+		{Name: "local/arena/fill/vs-fastest", Value: 2},
 		{Name: "local/fill/g1/vs-otter", Value: 1}, // of .5, 1 and 2
 		{Name: "local/fill/g8/vs-otter", Value: 4},
 		{Name: "local/footprint/bytes-per-entry", Value: 50},

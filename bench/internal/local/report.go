@@ -11,9 +11,17 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stats"
 )
 
-// vs returns the ratio of this library's rate to a rival's in a cell: the median of what the rounds, each by itself, give.
-func (m Speed) vs(other string) (float64, bool) {
-	return stats.Ratio(stats.Values(m.Samples[rival.Fleetcache], Sample.Rate), stats.Values(m.Samples[other], Sample.Rate))
+// vs returns the ratio of the rate of one kind to another's in a cell: the median of what the rounds, each by itself, give.
+func (m Speed) vs(own, other string) (float64, bool) {
+	return stats.Ratio(stats.Values(m.Samples[own], Sample.Rate), stats.Values(m.Samples[other], Sample.Rate))
+}
+
+// isOurs reports whether the kind of that name is this library.
+func isOurs(name string) bool { return name == rival.Fleetcache || name == rival.Arena }
+
+// without returns the names of all kinds but one.
+func without(own string, kinds []rival.Kind) []string {
+	return slices.DeleteFunc(rival.Names(kinds), func(name string) bool { return name == own })
 }
 
 // geometricMean is 0 for no values.
@@ -28,24 +36,25 @@ func geometricMean(values []float64) float64 {
 	return math.Exp(sum / float64(len(values)))
 }
 
-// speedRatios returns the ratios of each workload, and then those of its cells.
-func speedRatios(found []Speed, others []string) []report.Ratio {
+// speedRatios returns the ratios of this library's kind of that name to others, for each workload, and then for its cells. The fastest is that of the
+// others that is not this library, too.
+func speedRatios(group, own string, found []Speed, others []string) []report.Ratio {
 	var ratios, single []report.Ratio
 	for _, w := range Workloads() {
-		name := "local/" + w.Name + "/"
+		name := group + "/" + w.Name + "/"
 		cells := slices.DeleteFunc(slices.Clone(found), func(m Speed) bool { return m.Workload != w.Name })
 		fastest := 0.0
 		for _, other := range others {
 			var of []float64
 			for _, m := range cells {
-				if v, ok := m.vs(other); ok {
+				if v, ok := m.vs(own, other); ok {
 					of = append(of, v)
-					single = append(single, report.Ratio{Name: "local/" + m.Name + "/vs-" + other, Value: v})
+					single = append(single, report.Ratio{Name: group + "/" + m.Name + "/vs-" + other, Value: v})
 				}
 			}
 			if mean := geometricMean(of); mean > 0 {
 				ratios = append(ratios, report.Ratio{Name: name + "vs-" + other, Value: mean})
-				if fastest == 0 || mean < fastest {
+				if !isOurs(other) && (fastest == 0 || mean < fastest) {
 					fastest = mean
 				}
 			}
@@ -53,18 +62,19 @@ func speedRatios(found []Speed, others []string) []report.Ratio {
 		if fastest > 0 {
 			ratios = append(ratios, report.Ratio{Name: name + "vs-fastest", Value: fastest})
 		}
-		if own := ownSamples(cells); len(own) > 0 {
-			ratios = append(ratios, report.Ratio{Name: name + "allocs", Value: whole(stats.MedianOf(own, Sample.AllocsPerOp))})
+		if samples := samplesOf(own, cells); len(samples) > 0 {
+			ratios = append(ratios, report.Ratio{Name: name + "allocs", Value: whole(stats.MedianOf(samples, Sample.AllocsPerOp))})
 		}
 	}
 	return append(ratios, single...)
 }
 
-func ownSamples(cells []Speed) (own []Sample) {
+// samplesOf returns the samples of a kind in all cells.
+func samplesOf(kind string, cells []Speed) (samples []Sample) {
 	for _, m := range cells {
-		own = append(own, m.Samples[rival.Fleetcache]...)
+		samples = append(samples, m.Samples[kind]...)
 	}
-	return own
+	return samples
 }
 
 // whole returns v without what the measurement itself allocates: some objects in hundreds of thousands of operations.
@@ -90,7 +100,7 @@ func footprintRatios(group, name string, found map[string]Footprint, others []st
 		{"gc-p9999", func(f Footprint) float64 { return float64(f.P9999) }},
 	} {
 		for _, other := range others {
-			if f, ok := found[other]; ok && other != name && figure.of(own) > 0 {
+			if f, ok := found[other]; ok && figure.of(own) > 0 {
 				ratios = append(ratios, report.Ratio{Name: group + "/" + figure.name + "/vs-" + other, Value: figure.of(f) / figure.of(own)})
 			}
 		}
@@ -148,7 +158,7 @@ func footprintTable(found map[string]Footprint, kinds []rival.Kind, o Options) r
 }
 
 func newReport(speed []Speed, footprints map[string]Footprint, kinds []rival.Kind, o Options) *report.Report {
-	others := slices.DeleteFunc(rival.Names(kinds), func(name string) bool { return name == rival.Fleetcache })
+	beside, besideArena := without(rival.Fleetcache, kinds), without(rival.Arena, kinds)
 	r := &report.Report{
 		Name: "local",
 		About: fmt.Sprintf("Caches of one process. Speed: %d keys, the nth asked for 1/n^%v times as often as the first, values of %d B that a load or set makes anew, 1, 2 and 8 goroutines on each of %d cores. "+
@@ -163,8 +173,9 @@ func newReport(speed []Speed, footprints map[string]Footprint, kinds []rival.Kin
 			"Room is counted in entries, but in freecache and bigcache in the bytes that these would take, all of which they have from the beginning",
 			"Objects count the key and the value of an entry, which are two where they are not part of something larger; ristretto keeps hashes in place of keys. Allocations count the value that a load or set makes. A collection's CPU time is that of a forced one, on all cores",
 		},
-		Ratios: slices.Concat(speedRatios(speed, others),
-			footprintRatios("local", rival.Fleetcache, footprints, others), footprintRatios("local/arena", rival.Arena, footprints, rival.Names(kinds))),
+		Ratios: slices.Concat(
+			speedRatios("local", rival.Fleetcache, speed, beside), footprintRatios("local", rival.Fleetcache, footprints, beside),
+			speedRatios("local/arena", rival.Arena, speed, besideArena), footprintRatios("local/arena", rival.Arena, footprints, besideArena)),
 		Raw: struct {
 			Speed      []Speed
 			Footprints map[string]Footprint

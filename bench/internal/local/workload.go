@@ -193,8 +193,9 @@ type worker struct {
 	_                 [64]byte // workers do not share a cache line
 }
 
+// run does one batch at least, however short the time.
 func (k *worker) run(stop *atomic.Bool) {
-	for !stop.Load() && k.err == nil {
+	for first := true; first || !stop.Load() && k.err == nil; first = false {
 		for range batch {
 			k.one()
 		}
