@@ -59,6 +59,14 @@ func (f *family) put(name string, v any) {
 	f.leaked[name] = v
 }
 
+// add adds a call to those that were added under name.
+func (f *family) add(name string, call cache.Answers) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	calls, _ := f.leaked[name].([]cache.Answers)
+	f.leaked[name] = append(calls, call)
+}
+
 // take returns what was put under name, and forgets it.
 func (f *family) take(name string) any {
 	f.mu.Lock()

@@ -137,8 +137,7 @@ var answersMutants = []*mutant{
 	{name: "loses its connection with one caller", caught: "CancelOne",
 		answers: onCall(func(w *wrapped, a *altered) {
 			f := w.home.family
-			others, _ := f.take("calls").([]cache.Answers)
-			f.put("calls", append(others, a.Answers))
+			f.add("calls", a.Answers)
 			a.close = func() {
 				a.Answers.Close()
 				calls, _ := f.take("calls").([]cache.Answers)
