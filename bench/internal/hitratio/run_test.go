@@ -72,7 +72,9 @@ func TestEveryKindReplays(t *testing.T) {
 				continue
 			}
 			measured = true
-			hits, err := replay(context.Background(), tr, k, capacity)
+			// Not by replay: fed by several goroutines on a busy machine, some hold so much more than they are told to that
+			// they have more hits than Belady's policy.
+			hits, err := feed(context.Background(), tr, k, capacity, true)
 			opt := belady(tr, tr.next(), capacity)
 			if err != nil || hits > opt || hits < opt/3 {
 				t.Errorf("%s, %s: %d hits, %v; Belady's policy has %d", k.Name, tr.name, hits, err, opt)
