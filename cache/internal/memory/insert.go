@@ -137,16 +137,16 @@ func (s *Store[V]) linkLocked(sh *shard[V], e, old *entry[V], r room) {
 // unlinkLocked drops e. sh.mu must be held.
 func (s *Store[V]) unlinkLocked(sh *shard[V], e *entry[V]) {
 	sh.policies[e.class].queueOf(e).remove(e)
-	s.droppedLocked(sh, e)
+	s.budgets[e.class].release(e.takes())
+	sh.droppedLocked(e)
 }
 
-// droppedLocked drops e, which is in no queue any more. sh.mu must be held.
-func (s *Store[V]) droppedLocked(sh *shard[V], e *entry[V]) {
+// droppedLocked drops e, which is in no queue any more, and whose room is another's. sh.mu must be held.
+func (sh *shard[V]) droppedLocked(e *entry[V]) {
 	sh.table.removeLocked(e)
 	if e.mortal {
 		sh.mortal--
 	}
-	s.budgets[e.class].release(e.takes())
 	sh.freeLocked(e)
 	sh.shrinkLocked()
 }

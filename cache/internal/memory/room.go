@@ -8,6 +8,9 @@ type amount struct{ bytes, entries int64 }
 func (a amount) plus(b amount) amount  { return amount{a.bytes + b.bytes, a.entries + b.entries} }
 func (a amount) minus(b amount) amount { return amount{a.bytes - b.bytes, a.entries - b.entries} }
 
+// orNone returns a with zero in place of what is less.
+func (a amount) orNone() amount { return amount{max(a.bytes, 0), max(a.entries, 0)} }
+
 // A budget counts bytes, never more than max, and if they are bounded entries, never more than maxEntries.
 type budget struct {
 	used atomic.Int64
@@ -80,29 +83,32 @@ func (s *Store[V]) reserveLocked(sh *shard[V], key string, hash uint64, item *It
 		return room{}
 	}
 	for try := 0; ; try++ {
-		need := amount{n, 1}.minus(have)
+		whole := amount{n, 1}
 		if old := sh.table.get(hash, key); old != nil && old.class == c {
-			need = need.minus(old.takes())
+			whole = whole.minus(old.takes()).orNone()
 		}
-		need = amount{max(need.bytes, 0), max(need.entries, 0)}
+		need := whole.minus(have).orNone()
 		switch {
 		case need == amount{}:
 			return room{have, true}
 		case b.tryReserve(need):
 			have = have.plus(need)
 			continue
-		case try < ownEvictions && s.evictLocked(sh, c):
-			continue
+		case try < ownEvictions:
+			if freed, ok := s.evictLocked(sh, c); ok {
+				have = have.plus(freed)
+				continue
+			}
 		}
+		b.release(have) // two who each kept a part of what both need would both do without
 		sh.mu.Unlock()
-		made := s.makeRoom(hash, c, need)
+		made := s.makeRoom(hash, c, whole)
 		sh.mu.Lock()
 		if !made {
-			b.release(have)
 			s.rejected.Add(1)
 			return room{}
 		}
-		have = have.plus(need)
+		have = whole
 	}
 }
 
@@ -133,9 +139,10 @@ func (s *Store[V]) makeRoom(hash uint64, c class, a amount) bool {
 		i = (i + 1) % uint64(len(s.shards))
 		sh := s.shards[i]
 		sh.mu.Lock()
-		evicted := s.evictLocked(sh, c)
+		freed, ok := s.evictLocked(sh, c)
 		sh.mu.Unlock()
-		if evicted {
+		b.release(freed)
+		if ok {
 			empty = 0
 		} else if empty++; empty == len(s.shards) {
 			// Nobody has anything left: others have reserved all there is, and not linked it yet.
@@ -145,24 +152,27 @@ func (s *Store[V]) makeRoom(hash uint64, c class, a amount) bool {
 	return true
 }
 
-// evictLocked evicts one entry of class c from sh, and reports whether there was one. sh.mu must be held.
-func (s *Store[V]) evictLocked(sh *shard[V], c class) bool {
+// evictLocked evicts one entry of class c from sh, and returns what it took, which stays reserved, for the caller: where entries are alike, the
+// count that all share is not written. If it finds what has expired it drops that instead, which gives back what it took, and returns nothing. It reports whether
+// there was any. sh.mu must be held.
+func (s *Store[V]) evictLocked(sh *shard[V], c class) (freed amount, ok bool) {
 	p, now := &sh.policies[c], Instant(0)
 	if sh.mortal > 0 { // else it need not ask for the time
 		if now = s.Now(); s.sweepLocked(sh, p, now) {
-			return true
+			return amount{}, true
 		}
 	}
 	e, kind := p.victim(now)
 	switch {
 	case e == nil:
-		return false
+		return amount{}, false
 	case e.isOver(now):
 		s.noteExpiredLocked(sh, e, kind == fromMain)
 	default:
-		s.evictions.Add(1)
+		sh.evictions++
 		p.evicted(e.hash, kind)
 	}
-	s.droppedLocked(sh, e)
-	return true
+	freed = e.takes()
+	sh.droppedLocked(e)
+	return freed, true
 }

@@ -27,7 +27,7 @@ type shard[V any] struct {
 	stored   uint32                  // entries so far
 	closed   bool
 
-	misses, expired uint64
+	misses, evictions, expired uint64
 }
 
 // newShard returns a shard with an arena of such chunks, if they have bytes.
@@ -98,7 +98,6 @@ type Usage struct {
 // Usage sums up the shards. It is exact for each of them, at slightly different moments.
 func (s *Store[V]) Usage() Usage {
 	u := Usage{
-		Evictions:   s.evictions.Load(),
 		Rejected:    s.rejected.Load(),
 		MirrorBytes: s.budgets[mirrored].used.Load(),
 		CopyBytes:   s.budgets[copied].used.Load(),
@@ -108,6 +107,7 @@ func (s *Store[V]) Usage() Usage {
 	for _, sh := range s.shards {
 		sh.mu.Lock()
 		u.Misses += sh.misses
+		u.Evictions += sh.evictions
 		u.Expired += sh.expired
 		u.Entries += sh.table.len
 		u.Copies += len(sh.copies)

@@ -44,9 +44,9 @@ type Store[V any] struct {
 
 	_ [cacheLine]byte // what is above is hardly ever written
 
-	budgets             [classes]budget
-	evictions, rejected atomic.Uint64
-	tags                tagFences
+	budgets  [classes]budget
+	rejected atomic.Uint64
+	tags     tagFences
 }
 
 // New returns a Store that keeps at most maxBytes, parts of which are set aside for mirrors and for copies
