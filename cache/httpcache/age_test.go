@@ -13,7 +13,7 @@ func TestAgeAndExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &fakeOrigin{}
 		o.answer = func(*http.Request) (*http.Response, error) {
-			time.Sleep(2 * time.Second) // response_delay
+			time.Sleep(time.Second) // response_delay
 			return response(200, "Cache-Control: max-age=60", "Age: 10", "", "ok"), nil
 		}
 		h := start(t, Config{Transport: o, Instance: "a"})
@@ -27,18 +27,18 @@ func TestAgeAndExpiry(t *testing.T) {
 			if got != status {
 				t.Errorf("Cache-Status: %s, want %s", got, status)
 			}
-			if got := o.requests.Load(); got != requests {
+			if got := o.requests.Load(); got != requests && requests > 0 {
 				t.Errorf("%d requests, want %d", got, requests)
 			}
 		}
-		check("12", `fleetcache; fwd=uri-miss; fwd-status=200; stored; instance="a"`, 1)
-		check("12", `fleetcache; hit; ttl=48; instance="a"`, 1)
+		check("11", `fleetcache; fwd=uri-miss; fwd-status=200; stored; instance="a"`, 1)
+		check("11", `fleetcache; hit; ttl=49; instance="a"`, 1)
 		time.Sleep(30*time.Second + 500*time.Millisecond)
-		check("42", `fleetcache; hit; ttl=17; instance="a"`, 1)
-		time.Sleep(17*time.Second + 499*time.Millisecond)
-		check("59", `fleetcache; hit; ttl=0; instance="a"`, 1)
-		time.Sleep(time.Millisecond) // its lifetime is over
-		check("12", `fleetcache; fwd=stale; fwd-status=200; stored; instance="a"`, 2)
+		check("41", `fleetcache; hit; ttl=18; instance="a"`, 1)
+		time.Sleep(18*time.Second + 499*time.Millisecond)
+		check("59", `fleetcache; hit; ttl=0; instance="a"`, 0) // it is being renewed, or soon will be
+		time.Sleep(time.Millisecond)                           // its lifetime is over
+		check("11", `fleetcache; fwd=stale; fwd-status=200; stored; instance="a"`, 2)
 	})
 }
 
