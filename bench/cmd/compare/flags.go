@@ -85,9 +85,6 @@ func (o *options) checkWhat() error {
 			return fmt.Errorf("-markdown or -into: %s and %s have pages of their own: name one of them", o.what[0].name, s.name)
 		}
 	}
-	if o.wrk && !slices.ContainsFunc(o.what, func(s suite) bool { return s.name == "web" }) {
-		return errors.New("-wrk is for -what web")
-	}
 	if (o.id != "" || o.base != "" || o.suiteFolder != "") && (len(o.what) > 1 || o.what[0].name != "conformance") {
 		return errors.New("-id, -base and -suite are for -what conformance")
 	}
@@ -95,6 +92,8 @@ func (o *options) checkWhat() error {
 		return slices.ContainsFunc(o.what, func(s suite) bool { return slices.Contains(names, s.name) })
 	}
 	switch {
+	case o.wrk && !has("web"):
+		return errors.New("-wrk is for -what web")
 	case o.traces != "" && !has("hitratio"):
 		return errors.New("-traces is for -what hitratio")
 	case o.plots != "" && !has("hitratio", "local"):

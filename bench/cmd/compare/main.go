@@ -31,7 +31,8 @@ import (
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/web"
 )
 
-func main() {
+// children runs this process's part, if it is a child of a suite's, and does not return then.
+func children() {
 	deploy.Child()
 	invalidate.Child()
 	local.Child()
@@ -39,6 +40,10 @@ func main() {
 	stampede.Child()
 	web.Child()
 	remote.Child()
+}
+
+func main() {
+	children()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

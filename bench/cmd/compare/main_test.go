@@ -9,23 +9,11 @@ import (
 	"testing"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
-	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
-	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
-	"github.com/seed-0f2aaebe/fleetcache/bench/internal/local"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
-	"github.com/seed-0f2aaebe/fleetcache/bench/internal/skew"
-	"github.com/seed-0f2aaebe/fleetcache/bench/internal/stampede"
-	"github.com/seed-0f2aaebe/fleetcache/bench/internal/web"
 )
 
 func TestMain(m *testing.M) {
-	deploy.Child()
-	invalidate.Child()
-	local.Child()
-	skew.Child()
-	stampede.Child()
-	web.Child()
-	remote.Child()
+	children()
 	m.Run()
 }
 

@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/conformance"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/deploy"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/hitratio"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/invalidate"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/local"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/named"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/remote"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/report"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/skew"
@@ -37,24 +35,12 @@ var suites = []suite{
 	{"conformance", "what an HTTP cache must and should do, by http-cache-tests: what of it the example service does", runConformance, &conformancePage},
 }
 
-func suiteNames() []string {
-	names := make([]string, len(suites))
-	for i, s := range suites {
-		names[i] = s.name
-	}
-	return names
-}
+func suiteNames() []string { return named.Names(suites, nameOf) }
+
+func nameOf(s suite) string { return s.name }
 
 func suitesNamed(names []string) ([]suite, error) {
-	var found []suite
-	for _, name := range names {
-		i := slices.IndexFunc(suites, func(s suite) bool { return s.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("-what: there is no %q: use some of %s", name, strings.Join(suiteNames(), ", "))
-		}
-		found = append(found, suites[i])
-	}
-	return found, nil
+	return named.Find(suites, nameOf, "-what: there is no", names)
 }
 
 func runRemote(ctx context.Context, o *options) (*report.Report, error) {

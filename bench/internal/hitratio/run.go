@@ -50,10 +50,11 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 		return nil, err
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
-	r := &results{short: o.Short, cut: o.cut(traces)}
+	r := &results{short: o.Short}
 	sizes := percents
 	if o.Short {
 		sizes = shortPercents
+		r.cut = cut(traces, shortRequests)
 	}
 	for i, n := range traces {
 		t := newTrace(n.name, n.records)
@@ -91,24 +92,6 @@ func (o Options) traces() ([]named, error) {
 		return generated(), nil
 	}
 	return readFolder(filepath.Clean(o.Folder))
-}
-
-// cut shortens traces for a short run, and returns how many it shortened.
-func (o Options) cut(traces []named) (n int) {
-	if !o.Short {
-		return 0
-	}
-	before := make([]int, len(traces))
-	for i, t := range traces {
-		before[i] = len(t.records)
-	}
-	cut(traces, shortRequests)
-	for i, t := range traces {
-		if len(t.records) < before[i] {
-			n++
-		}
-	}
-	return n
 }
 
 // A cell is one trace with one size of the cache.

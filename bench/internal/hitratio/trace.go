@@ -147,8 +147,8 @@ func readFolder(folder string) ([]named, error) {
 	return traces, nil
 }
 
-// cut shortens the longest of the traces, so that together they have at most so many requests.
-func cut(traces []named, most int) {
+// cut shortens the longest of the traces, so that together they have at most so many requests, and returns how many it shortened.
+func cut(traces []named, most int) (shortened int) {
 	order := slices.Clone(traces)
 	slices.SortStableFunc(order, func(a, b named) int { return len(a.records) - len(b.records) })
 	limits := make(map[string]int)
@@ -157,6 +157,10 @@ func cut(traces []named, most int) {
 		most -= limits[t.name]
 	}
 	for i, t := range traces {
-		traces[i].records = t.records[:limits[t.name]]
+		if limit := limits[t.name]; limit < len(t.records) {
+			traces[i].records = t.records[:limit]
+			shortened++
+		}
 	}
+	return shortened
 }

@@ -116,7 +116,9 @@ func TestSizes(t *testing.T) {
 
 func TestCut(t *testing.T) {
 	traces := []named{{"long", make([]record, 100)}, {"short", make([]record, 10)}, {"middle", make([]record, 50)}}
-	cut(traces, 90)
+	if n := cut(traces, 90); n != 2 {
+		t.Errorf("%d are shortened, want 2", n)
+	}
 	var got []int
 	for _, n := range traces {
 		got = append(got, len(n.records))

@@ -7,8 +7,8 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"slices"
-	"strings"
+
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/named"
 )
 
 // A Kind is one way of getting values from another process.
@@ -90,29 +90,16 @@ func All() []Kind {
 
 // Named returns the kinds of these names, all of them if there are none. The error says which there are.
 func Named(names ...string) ([]Kind, error) {
-	all := All()
 	if len(names) == 0 {
-		return all, nil
+		return All(), nil
 	}
-	var kinds []Kind
-	for _, name := range names {
-		i := slices.IndexFunc(all, func(k Kind) bool { return k.Name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no kind %q: use some of %s", name, strings.Join(Names(all), ", "))
-		}
-		kinds = append(kinds, all[i])
-	}
-	return kinds, nil
+	return named.Find(All(), nameOf, "there is no kind", names)
 }
 
 // Names returns the names of kinds.
-func Names(kinds []Kind) []string {
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = k.Name
-	}
-	return names
-}
+func Names(kinds []Kind) []string { return named.Names(kinds, nameOf) }
+
+func nameOf(k Kind) string { return k.Name }
 
 // Missing returns an error if the program that k needs is not there.
 func (k Kind) Missing() error {

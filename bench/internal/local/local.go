@@ -75,6 +75,26 @@ func (c Cell) Name() string { return fmt.Sprintf("%s/g%d", c.Workload.Name, c.Pe
 
 func (c Cell) goroutines() int { return c.PerCore * runtime.GOMAXPROCS(0) }
 
+// cells returns all cells that are to be measured. Those of workloads with the same room follow each other.
+func (o Options) cells() (cells []Cell) {
+	for _, w := range Workloads() {
+		for _, n := range perCore {
+			if c := (Cell{w, n}); o.wants(c.Name()) {
+				cells = append(cells, c)
+			}
+		}
+	}
+	return cells
+}
+
+// goroutinesPerCore says how many there are.
+func goroutinesPerCore(n int) string {
+	if n == 1 {
+		return "1 goroutine per core"
+	}
+	return fmt.Sprintf("%d goroutines per core", n)
+}
+
 // perCore are the numbers of goroutines that are measured.
 var perCore = []int{1, 2, 8}
 

@@ -28,10 +28,7 @@ func plotSpeed(found []Speed, kinds []string, folder string) ([]report.Plot, err
 }
 
 func bars(found []Speed, kinds []string, perCore int) plot.Bars {
-	b := plot.Bars{Title: fmt.Sprintf("Speed, %d goroutines per core", perCore), YLabel: "million operations a second"}
-	if perCore == 1 {
-		b.Title = "Speed, 1 goroutine per core"
-	}
+	b := plot.Bars{Title: "Speed, " + goroutinesPerCore(perCore), YLabel: "million operations a second"}
 	for _, kind := range kinds {
 		b.Series = append(b.Series, plot.Series{Name: kind, Bold: kind == rival.Fleetcache})
 	}

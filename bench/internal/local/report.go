@@ -109,12 +109,8 @@ func footprintRatios(group, name string, found map[string]Footprint, others []st
 }
 
 func (m Speed) table(kinds []rival.Kind) report.Table {
-	title := fmt.Sprintf("%s; %d goroutines per core", m.Title, m.PerCore)
-	if m.PerCore == 1 {
-		title = m.Title + "; 1 goroutine per core"
-	}
 	t := report.Table{
-		Title:   title,
+		Title:   m.Title + "; " + goroutinesPerCore(m.PerCore),
 		Columns: []string{"cache", "ops/s", "ns/op", "allocs/op", "hit ratio"},
 	}
 	for _, k := range kinds {

@@ -21,27 +21,21 @@ type Speed struct {
 // each, every kind has a cache of its own, which is gone when the next one's turn comes: what others hold is
 // no part of what the collector goes through.
 func measureSpeed(ctx context.Context, kinds []rival.Kind, o Options) ([]Speed, error) {
-	var found []Speed
-	index := make(map[string]int)
-	for _, w := range Workloads() {
-		for _, n := range perCore {
-			c := Cell{w, n}
-			if o.wants(c.Name()) {
-				index[c.Name()] = len(found)
-				found = append(found, Speed{Name: c.Name(), Title: w.Title, Workload: w.Name, PerCore: n, Samples: make(map[string][]Sample)})
-			}
-		}
-	}
-	if len(found) == 0 {
+	cells := o.cells()
+	if len(cells) == 0 {
 		return nil, nil
+	}
+	found := make([]Speed, len(cells))
+	for i, c := range cells {
+		found[i] = Speed{Name: c.Name(), Title: c.Workload.Title, Workload: c.Workload.Name, PerCore: c.PerCore, Samples: make(map[string][]Sample)}
 	}
 	ks := newKeys(keyCount, drawCount, 1)
 	for round := range o.Rounds {
 		o.Progress("speed, round %d of %d", round+1, o.Rounds)
 		for i := range kinds {
 			k := kinds[(i+round)%len(kinds)]
-			err := measureKind(ctx, k, ks, o, func(c Cell, s Sample) {
-				samples := found[index[c.Name()]].Samples
+			err := measureKind(ctx, k, ks, cells, o.Duration, func(cell int, s Sample) {
+				samples := found[cell].Samples
 				samples[k.Name] = append(samples[k.Name], s)
 			})
 			if err != nil {
@@ -52,40 +46,32 @@ func measureSpeed(ctx context.Context, kinds []rival.Kind, o Options) ([]Speed, 
 	return found, nil
 }
 
-// measureKind measures the cells of one kind, once each. Workloads with the same room follow each other in one cache.
-func measureKind(ctx context.Context, k rival.Kind, ks *keys, o Options, each func(Cell, Sample)) error {
+// measureKind measures cells of one kind, once each. Those with the same room that follow each other have one cache.
+func measureKind(ctx context.Context, k rival.Kind, ks *keys, cells []Cell, d time.Duration, each func(cell int, s Sample)) error {
 	var s *subject
 	defer func() {
 		if s != nil {
 			s.Close()
 		}
 	}()
-	whole := false
-	for _, w := range Workloads() {
-		for _, n := range perCore {
-			c := Cell{w, n}
-			if !o.wants(c.Name()) {
-				continue
-			}
-			if s != nil && whole != w.whole {
-				s.Close()
-				s = nil
-			}
-			if s == nil {
-				var err error
-				if s, err = open(k, w, ks); err != nil {
-					return err
-				}
-				whole = w.whole
-			}
-			sample, err := s.warmAndMeasure(c, o.Duration)
-			if err != nil {
-				return fmt.Errorf("%s: %w", c.Name(), err)
-			}
-			each(c, sample)
-			if err := ctx.Err(); err != nil {
+	for i, c := range cells {
+		if s != nil && c.Workload.whole != cells[i-1].Workload.whole {
+			s.Close()
+			s = nil
+		}
+		if s == nil {
+			var err error
+			if s, err = open(k, c.Workload, ks); err != nil {
 				return err
 			}
+		}
+		sample, err := s.warmAndMeasure(c, d)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Name(), err)
+		}
+		each(i, sample)
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 	return nil

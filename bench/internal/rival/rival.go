@@ -6,8 +6,8 @@ package rival
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/named"
 )
 
 // A Cache is one library's. Its methods may be called concurrently.
@@ -90,28 +90,16 @@ func All() []Kind {
 }
 
 // Names returns the names of kinds.
-func Names(kinds []Kind) []string {
-	names := make([]string, len(kinds))
-	for i, k := range kinds {
-		names[i] = k.Name
-	}
-	return names
-}
+func Names(kinds []Kind) []string { return named.Names(kinds, nameOf) }
+
+func nameOf(k Kind) string { return k.Name }
 
 // Named returns the kinds with these names, or all if there are none.
 func Named(names ...string) ([]Kind, error) {
 	if len(names) == 0 {
 		return All(), nil
 	}
-	var found []Kind
-	for _, name := range names {
-		i := slices.IndexFunc(All(), func(k Kind) bool { return k.Name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no kind %q: use some of %s", name, strings.Join(Names(All()), ", "))
-		}
-		found = append(found, All()[i])
-	}
-	return found, nil
+	return named.Find(All(), nameOf, "there is no kind", names)
 }
 
 // Open makes a cache of kind k. It must be closed.

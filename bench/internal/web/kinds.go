@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/named"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/process"
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/webcache"
 )
@@ -61,22 +61,14 @@ func kinds() []*kind {
 }
 
 // Kinds are the names of what can be measured.
-func Kinds() []string {
-	var names []string
-	for _, k := range kinds() {
-		names = append(names, k.name)
-	}
-	return names
-}
+func Kinds() []string { return named.Names(kinds(), nameOf) }
+
+func nameOf(k *kind) string { return k.name }
 
 // CheckKinds is that all of these can be measured.
 func CheckKinds(names []string) error {
-	for _, name := range names {
-		if !slices.Contains(Kinds(), name) {
-			return fmt.Errorf("there is no kind %q: use some of %s", name, strings.Join(Kinds(), ", "))
-		}
-	}
-	return nil
+	_, err := named.Find(kinds(), nameOf, "there is no kind", names)
+	return err
 }
 
 // missing is why a kind cannot be measured here.
