@@ -202,7 +202,7 @@ func (c *Cache[K, V]) refresh(ctx context.Context, kind memory.Kind, items ...du
 	now, h := c.store.Now(), how{behind: true}
 	var together []*flight[V]
 	for _, d := range items {
-		f := c.store.BeginRefresh(kind, d.key, func() *flight[V] {
+		f := c.store.BeginRefresh(now, kind, d.key, func() *flight[V] {
 			// The Wait that a flight's creator owes never comes, so it is not abandoned.
 			if shared == nil {
 				return memory.NewFlight[V](ctx, kind, d.key)

@@ -98,7 +98,7 @@ func (c *Cache[K, V]) pullSome(p Peer, keys []string) (bytes int64) {
 			continue
 		}
 		// The Wait that is owed comes in abandon.
-		f := c.store.BeginRefresh(memory.Fill, key, func() *flight[V] {
+		f := c.store.BeginRefresh(c.store.Now(), memory.Fill, key, func() *flight[V] {
 			return memory.NewFlight[V](c.closing, memory.Fill, key)
 		})
 		switch {

@@ -145,7 +145,7 @@ func (c *Cache[K, V]) copySome(s *copySource, then memory.Instant) (bytes int, m
 			continue
 		}
 		// A flight, so that a fence detaches it, and that there is none during a hold. Nobody waits for it.
-		f := c.store.BeginRefresh(memory.Copying, key, func() *flight[V] {
+		f := c.store.BeginRefresh(c.store.Now(), memory.Copying, key, func() *flight[V] {
 			return memory.NewFlight[V](c.closing, memory.Copying, key)
 		})
 		switch {

@@ -91,7 +91,7 @@ func TestCopies(t *testing.T) {
 func TestG4FencesDropCopies(t *testing.T) {
 	s := memory.New[string](1<<20, true)
 	begin := func() *memory.Flight[string] {
-		return s.BeginRefresh(memory.Copying, "k", func() *memory.Flight[string] {
+		return s.BeginRefresh(s.Now(), memory.Copying, "k", func() *memory.Flight[string] {
 			return memory.NewFlight[string](context.Background(), memory.Copying, "k")
 		})
 	}
@@ -133,7 +133,7 @@ func TestG6RoomForCopies(t *testing.T) {
 		budget, _ := s.CopyBudget()
 		keys := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 		keep := func(key string, then memory.Instant) bool {
-			f := s.BeginRefresh(memory.Copying, key, func() *memory.Flight[string] {
+			f := s.BeginRefresh(s.Now(), memory.Copying, key, func() *memory.Flight[string] {
 				return memory.NewFlight[string](context.Background(), memory.Copying, key)
 			})
 			until := s.Now() + memory.Instant(time.Minute)

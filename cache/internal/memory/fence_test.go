@@ -34,7 +34,7 @@ func TestFlightsOfOneKind(t *testing.T) {
 	if _, g, started := tryBegin(t, s, memory.Fetch, "k", false); !started || g == f {
 		t.Error("a fetch joined a fill")
 	}
-	if s.BeginRefresh(memory.Fill, "k", nil) != nil {
+	if s.BeginRefresh(s.Now(), memory.Fill, "k", nil) != nil {
 		t.Error("a refresh beside a fill")
 	}
 	s.Settle(f, val(1), nil)
@@ -91,7 +91,7 @@ func TestHold(t *testing.T) {
 				raise(s, s.Now()+1e9)
 				a := begin(t, s, memory.Fetch, "k", false)
 				b := begin(t, s, memory.Fetch, "k", false) // not joined
-				if s.BeginRefresh(memory.Fetch, "k", nil) != nil {
+				if s.BeginRefresh(s.Now(), memory.Fetch, "k", nil) != nil {
 					t.Error("a refresh from another instance in a hold")
 				}
 				fill := begin(t, s, memory.Fill, "k", false)

@@ -196,11 +196,10 @@ func (sh *shard[V]) aloneLocked(hash uint64, start func() *Flight[V], seq Seq) *
 }
 
 // BeginRefresh is Begin with reload, but returns nil where a flight is under way.
-func (s *Store[V]) BeginRefresh(kind Kind, key string, start func() *Flight[V]) *Flight[V] {
+func (s *Store[V]) BeginRefresh(now Instant, kind Kind, key string, start func() *Flight[V]) *Flight[V] {
 	sh, hash := s.shard(key)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	now := s.Now()
 	if sh.closed || s.isolated.Load() || sh.flights.get(kind, key, hash) != nil || kind != Fill && sh.heldLocked(hash, now) &&
 		!(kind == Copying && mutant.On(mutant.CopiesDuringHold)) {
 		return nil

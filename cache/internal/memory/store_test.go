@@ -32,7 +32,7 @@ func keep(s *store, d time.Duration) *item {
 
 // keepCopy makes it the copy of key, and drops older ones for that.
 func keepCopy(s *store, key string, it *item) {
-	f := s.BeginRefresh(memory.Copying, key, func() *memory.Flight[string] {
+	f := s.BeginRefresh(s.Now(), memory.Copying, key, func() *memory.Flight[string] {
 		return memory.NewFlight[string](context.Background(), memory.Copying, key)
 	})
 	it.Copy = true
