@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/zipf"
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
@@ -140,11 +141,11 @@ func (sim *simulation) close() {
 func (sim *simulation) popularity() (popularity, error) {
 	switch sim.Popularity {
 	case "zipf0.99", "flash":
-		return newZipf(sim.Keys, 0.99), nil
+		return popular{zipf.New(sim.Keys, 0.99)}, nil
 	case "zipf1.1":
-		return newZipf(sim.Keys, 1.1), nil
+		return popular{zipf.New(sim.Keys, 1.1)}, nil
 	case "zipf1.3":
-		return newZipf(sim.Keys, 1.3), nil
+		return popular{zipf.New(sim.Keys, 1.3)}, nil
 	case "uniform": // so many that mirrors have half of them
 		return sim.firstKeys(2*sim.mirrors(), func(int) bool { return true }), nil
 	case "one-owner":

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-0f2aaebe/fleetcache/bench/internal/benchtest"
+	"github.com/seed-0f2aaebe/fleetcache/bench/internal/zipf"
 	"github.com/seed-0f2aaebe/fleetcache/cache"
 )
 
@@ -196,7 +197,7 @@ func TestPopularities(t *testing.T) {
 
 func TestZipf(t *testing.T) {
 	const draws = 100_000
-	z, rng := newZipf(4, 1), rand.New(rand.NewPCG(1, 1))
+	z, rng := popular{zipf.New(4, 1)}, rand.New(rand.NewPCG(1, 1))
 	var drawn [4]float64
 	for range draws {
 		drawn[z.draw(rng)]++
